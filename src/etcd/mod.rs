@@ -1,0 +1,11 @@
+//! The language of etcd: versions, members, quorum, what its tools print. Pure: no I/O, no clock.
+
+pub mod catalogue;
+pub mod dialect;
+pub mod member;
+pub mod quorum;
+pub mod version;
+pub mod wire;
+
+pub use member::{Alarm, AlarmKind, Member, MemberId};
+pub use version::{Minor, Version};

@@ -1,0 +1,157 @@
+//! What happened, as data with times. The journal, the reporters and `--output json` all read these.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::etcd::MemberId;
+use crate::plan::{Finding, Outcome, Plan, StepId};
+
+/// The format of serialised events.
+pub const FORMAT: u32 = 1;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The run's id.
+    pub run: String,
+    /// Its number in the run, from 0, without gaps.
+    pub index: u64,
+    /// When, with the control machine's clock.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Kind {
+    /// The first event of a cluster's part of a run (again at each hop's boundary): the whole plan.
+    Plan {
+        /// The cluster.
+        cluster: String,
+        /// The plan; `None` if there is none.
+        plan: Option<Plan>,
+        /// What was found.
+        findings: Vec<Finding>,
+    },
+    /// A step begins. Journaled and flushed before the act.
+    StepStarted {
+        /// The cluster.
+        cluster: String,
+        /// The host.
+        host: String,
+        /// The step.
+        step: StepId,
+        /// What is done, in a few words: "stop etcd.service".
+        what: String,
+        /// Whether it belongs to an undo.
+        undo: bool,
+    },
+    /// Something to show about a step that goes on.
+    StepProgress {
+        /// The cluster.
+        cluster: String,
+        /// The host.
+        host: String,
+        /// The step.
+        step: StepId,
+        /// What is awaited or how far it got.
+        what: String,
+        /// Bytes done and in all, for transfers.
+        bytes: Option<(u64, u64)>,
+    },
+    /// A step ended.
+    StepEnded {
+        /// The cluster.
+        cluster: String,
+        /// The host.
+        host: String,
+        /// The step.
+        step: StepId,
+        /// How.
+        outcome: Outcome,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+        /// Whether it belongs to an undo.
+        undo: bool,
+    },
+    /// The engine asked the cluster right before a disruptive step.
+    Guarded {
+        /// The cluster.
+        cluster: String,
+        /// The host in turn.
+        host: String,
+        /// The step that waits.
+        step: StepId,
+        /// `None`: go on. Else why not.
+        refused: Option<String>,
+    },
+    /// A member failed and is put back.
+    UndoStarted {
+        /// The cluster.
+        cluster: String,
+        /// The host.
+        host: String,
+        /// Why.
+        because: Vec<String>,
+    },
+    /// An interrupt was asked for; the run stops at the next safe point.
+    Interrupted {
+        /// 1: finish the member in hand. 2: abandon waiting.
+        times: u32,
+    },
+    /// One cluster's part of the run is over.
+    ClusterEnded {
+        /// How.
+        ending: Ending,
+    },
+    /// The last event of a run.
+    Ended {
+        /// The exit status of contract.md.
+        status: u8,
+        /// One line for people.
+        summary: String,
+        /// Each cluster's ending.
+        clusters: Vec<Ending>,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+    },
+}
+
+/// How a cluster's part of a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The cluster.
+    pub cluster: String,
+    /// The exit status that this cluster alone would give.
+    pub status: u8,
+    /// One line: "step 14 of 31 failed: …", "all 3 members run 3.5.16".
+    pub summary: String,
+    /// Causes, nearest first; printed as `because:` lines.
+    pub causes: Vec<String>,
+    /// The state of each member; printed as the `changed:` line.
+    pub members: Vec<MemberState>,
+    /// Whether anything on a host was changed by this run.
+    pub changed: bool,
+    /// What to type next; may be empty.
+    pub hint: String,
+    /// Backups and other things that this run left on purpose.
+    pub left: Vec<String>,
+}
+
+/// The state of a member as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberState {
+    /// The host.
+    pub host: String,
+    /// The member's name.
+    pub member: String,
+    /// Its id, if known.
+    pub id: Option<MemberId>,
+    /// A few words: "runs 3.5.16 and is healthy", "was put back on 3.4.23 and is healthy", "is stopped".
+    pub state: String,
+}

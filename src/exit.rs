@@ -1,0 +1,34 @@
+//! Exit status, as documented for users.
+
+/// Why the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// A bug in runner.
+    Bug = 1,
+    /// Usage or inventory invalid; nothing was contacted.
+    Usage = 2,
+    /// Refused by the preflight or a guard before any change.
+    Refused = 3,
+    /// A host unreachable or facts incomplete; nothing changed.
+    Unreachable = 4,
+    /// Failed; the failed member was put back and the cluster is healthy.
+    PutBack = 5,
+    /// Failed, and the cluster needs a person.
+    NeedsPerson = 6,
+    /// Another run holds the lock.
+    Locked = 7,
+    /// Only with `--detailed-exitcode`: there is something to do.
+    SomethingToDo = 10,
+    /// Interrupted, stopped at a safe point.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}

@@ -1,0 +1,3 @@
+//! Parses, calls, turns the result into an exit status.
+
+fn main() {}

@@ -1,0 +1,339 @@
+//! What will be done, as data. A pure function of inventory, facts, releases and target.
+//!
+//! A [`Plan`] is a list of [`Hop`]s; a hop is a list of [`Wave`]s, one after the other; a wave's [`Lane`]s (one
+//! a host) run together; a lane's [`Step`]s run in order. **No wave has two lanes with a disruptive step**: the
+//! shape is the safety argument, and `lint` holds it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::etcd::{MemberId, Minor, Version};
+use crate::facts::Arch;
+
+pub mod finding;
+
+pub use finding::{Finding, Severity};
+
+/// The format of serialised plans.
+pub const FORMAT: u32 = 1;
+
+/// A plan for one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What kind of work it is.
+    pub kind: Kind,
+    /// The cluster's name in the inventory.
+    pub cluster: String,
+    /// The lowest release that a member runs now.
+    pub from: Version,
+    /// The release that all members run afterwards.
+    pub to: Version,
+    /// Hops, one minor (or patch step) each. Only the first is exact; later ones are a forecast and are planned
+    /// again at the boundary.
+    pub hops: Vec<Hop>,
+    /// What happens when a member fails.
+    pub on_failure: OnFailure,
+    /// A digest of the facts that it was made from.
+    pub basis: String,
+}
+
+/// The kind of work a plan does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Another release.
+    Upgrade,
+    /// The previous release on a mixed cluster.
+    Rollback,
+}
+
+/// What happens when a member fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The failed member is put back.
+    #[default]
+    Undo,
+    /// Everything stays as it is.
+    Stop,
+}
+
+/// One minor to the next, or a patch step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// The release it starts from.
+    pub from: Version,
+    /// The release it ends with.
+    pub to: Version,
+    /// Waves in order; empty in a forecast.
+    pub waves: Vec<Wave>,
+    /// The start of the last old member: afterwards only a backup leads back. `None` for a patch step.
+    pub point_of_no_return: Option<StepId>,
+    /// Rules of etcd that this hop keeps, with their sources.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule of etcd and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The rule in one line.
+    pub text: String,
+    /// The page, file or issue.
+    pub source: String,
+}
+
+/// Lanes that run together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wave {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// One lane a host.
+    pub lanes: Vec<Lane>,
+}
+
+/// What a wave is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Put releases on the hosts, switch nothing.
+    Stage,
+    /// Take and verify a backup.
+    Backup,
+    /// Work on one member.
+    Member,
+    /// Wait for the cluster as a whole.
+    Finish,
+}
+
+/// Steps on one host, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    /// The host's name in the inventory.
+    pub host: String,
+    /// The member on it.
+    pub member: MemberRef,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+}
+
+/// A member by id, with its name for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRef {
+    /// The id.
+    pub id: MemberId,
+    /// The name.
+    pub name: String,
+}
+
+/// The number of a step in its plan, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StepId(pub u32);
+
+/// One action on one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its number.
+    pub id: StepId,
+    /// What is done.
+    pub action: Action,
+    /// How it is undone.
+    pub undo: Undo,
+    /// Whether it takes the member out of service: the engine observes the cluster and asks
+    /// [`crate::etcd::quorum::may_stop`] right before it.
+    pub disruptive: bool,
+    /// The most it may take, in seconds.
+    pub deadline_s: u64,
+}
+
+/// What a step does. Everything that execution needs is in it; execution decides nothing but to stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// Copies the binaries that `bin_dir` has now to `<install_dir>/<version>/`, so that there is a way back.
+    KeepRelease {
+        /// What they are.
+        version: Version,
+        /// Binary name to SHA-256 in hex; verified after the copy.
+        files: BTreeMap<String, String>,
+        /// From here.
+        bin_dir: String,
+        /// To `<install_dir>/<version>/`.
+        install_dir: String,
+    },
+    /// Puts a release into `<install_dir>/<version>/`, by upload; nothing is switched.
+    StageRelease {
+        /// The release.
+        version: Version,
+        /// For this architecture.
+        arch: Arch,
+        /// Binary name to SHA-256 in hex; what is there already with this digest is not sent.
+        files: BTreeMap<String, String>,
+        /// The folder above it.
+        install_dir: String,
+    },
+    /// Asks the staged etcd whether it takes the unit's command line, by `--version` behind it; starts nothing.
+    CheckFlags {
+        /// The staged release.
+        version: Version,
+        /// The folder above it.
+        install_dir: String,
+        /// The unit's arguments, without the executable.
+        args: Vec<String>,
+    },
+    /// Lets systemd check a rendered unit before it is placed.
+    VerifyUnit {
+        /// The unit's name.
+        unit: String,
+        /// Its text.
+        text: String,
+    },
+    /// `etcdctl snapshot save` on this host, then size, trailing SHA-256 and revision are checked.
+    TakeBackup {
+        /// The folder on the host; made with mode 0700.
+        dir: String,
+        /// The file's name in it; mode 0600.
+        file: String,
+    },
+    /// Brings a backup here and checks its SHA-256 again.
+    FetchBackup {
+        /// The file on the host.
+        path: String,
+        /// The file's name here, under the state folder.
+        file: String,
+    },
+    /// Deletes older backups of this cluster on the host.
+    PruneBackups {
+        /// The folder.
+        dir: String,
+        /// How many stay.
+        keep: usize,
+    },
+    /// Moves the leadership away if this member leads.
+    MoveLeader {
+        /// To the first of these that is healthy.
+        candidates: Vec<MemberRef>,
+    },
+    /// Stops the unit and waits until its process is gone.
+    StopUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// Points `bin_dir` at a staged release, each binary by one rename, `etcd` last.
+    SwitchRelease {
+        /// The release.
+        version: Version,
+        /// The folder above it.
+        install_dir: String,
+        /// The folder that the unit starts from.
+        bin_dir: String,
+        /// Binaries of that release.
+        files: Vec<String>,
+        /// Links in `bin_dir` that must go, because this release has no such binary.
+        remove: Vec<String>,
+    },
+    /// Writes a file atomically with owner and mode.
+    WriteFile {
+        /// Where.
+        dest: String,
+        /// What is there now; `None` if nothing is.
+        before: Option<String>,
+        /// What will be there.
+        text: String,
+        /// `USER:GROUP`.
+        owner: String,
+        /// The mode, such as 0o640.
+        mode: u32,
+    },
+    /// Removes a file that this plan has created.
+    RemoveFile {
+        /// Where.
+        dest: String,
+    },
+    /// `systemctl daemon-reload`.
+    ReloadUnits,
+    /// Starts the unit without blocking on it.
+    StartUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// Waits until the member and the whole cluster are well: the member reports `version`, answers a
+    /// linearizable read and has caught up; every endpoint is healthy, all see one leader, no alarm is set.
+    Settle {
+        /// The release that the member must report.
+        version: Version,
+        /// The least time to wait, in seconds.
+        least_s: u64,
+    },
+    /// Waits until every member sees this cluster version.
+    AwaitClusterVersion {
+        /// The line.
+        minor: Minor,
+    },
+}
+
+/// How a step is undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// It left nothing that needs undoing.
+    Nothing,
+    /// By these actions, in order. Undo runs over the executed steps of a lane, newest first.
+    Actions(Vec<Action>),
+    /// It cannot be undone, because.
+    Impossible(String),
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Something is different now.
+    Changed {
+        /// What, in a few words; may be empty.
+        what: String,
+    },
+    /// It was so already.
+    Unchanged {
+        /// Why nothing was to be done.
+        why: String,
+    },
+    /// It failed.
+    Failed {
+        /// From the nearest cause to the furthest.
+        causes: Vec<String>,
+    },
+    /// It was not begun.
+    NotRun {
+        /// Why.
+        because: String,
+    },
+}
+
+/// What planning comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The plan; `None` when a finding blocks or there is nothing to do.
+    pub plan: Option<Plan>,
+    /// What was found, most severe first.
+    pub findings: Vec<Finding>,
+}
+
+impl Hop {
+    /// All steps with their lanes, in order.
+    pub fn steps(&self) -> impl Iterator<Item = (&Lane, &Step)> {
+        self.waves
+            .iter()
+            .flat_map(|wave| &wave.lanes)
+            .flat_map(|lane| lane.steps.iter().map(move |step| (lane, step)))
+    }
+}
+
+impl Plan {
+    /// The number of steps of all planned hops.
+    pub fn step_count(&self) -> usize {
+        self.hops.iter().map(|hop| hop.steps().count()).sum()
+    }
+}

@@ -1,0 +1,1 @@
+//! Real sshd, real systemd, real etcd, in the lab.

@@ -1,0 +1,1 @@
+//! Scenarios, the simulated cluster, reporters, the command line and the layering.
