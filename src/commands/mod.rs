@@ -1,1 +1,3 @@
-//! To come.
+//! The imperative shell: one short file a subcommand.
+
+pub mod rehearse;
