@@ -97,8 +97,8 @@ fn prepare() {
     ONCE.call_once(|| {
         ensure_tools(&Cancel::default(), &tell).unwrap();
         thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
-            runtime.build().unwrap().block_on(interrupted());
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(interrupted());
             let _ = destroy_own(&Dirs::of_user());
             std::process::exit(130);
         });
