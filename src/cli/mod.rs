@@ -79,9 +79,6 @@ pub enum Command {
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: Option<std::path::PathBuf>,
     },
-    /// The writing client of a rehearsal, started inside the lab
-    #[command(hide = true)]
-    LabWriter(LabWriter),
 }
 
 /// Arguments of `upgrade`.
@@ -205,14 +202,6 @@ pub enum Runs {
         /// The run's id, or its beginning
         id: String,
     },
-}
-
-/// Arguments of the hidden `lab-writer`.
-#[derive(Debug, Args)]
-pub struct LabWriter {
-    /// What the lab passes on
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub args: Vec<String>,
 }
 
 /// Builds the command as users see it: commands that talk to no host do not list the flags for hosts.
