@@ -8,12 +8,19 @@ use crate::error::Result;
 use crate::exit::Exit;
 
 mod completions;
+mod confirm;
 mod context;
+pub mod inventory;
+mod look;
 mod man;
 mod out;
 mod panics;
 mod runs;
+mod session;
+mod signals;
+mod status;
 mod table;
+mod telling;
 
 use context::Context;
 use out::Out;

@@ -1,0 +1,167 @@
+//! Which keys are known where, and what was probably meant by one that is not.
+
+use super::error::Problem;
+use super::layer::Scope;
+
+/// The keys that every layer may carry.
+const COMMON: &[&str] = &[
+    "user",
+    "port",
+    "identity_file",
+    "known_hosts",
+    "host_key_policy",
+    "jump",
+    "ssh_config",
+    "become",
+    "unit",
+    "data_dir",
+    "bin_dir",
+    "install_dir",
+    "backup_dir",
+    "client_url",
+    "tls",
+    "auth",
+    "templates",
+    "vars",
+];
+
+/// The keys of the tables inside a layer.
+const NESTED: &[(&str, &[&str])] = &[
+    ("tls", &["cacert", "cert", "key"]),
+    ("auth", &["user", "password_file"]),
+    ("templates", &["unit", "files"]),
+    ("templates.files", &["src", "dest", "mode", "owner"]),
+    ("backup", &["keep", "fetch"]),
+    ("releases", &["source", "sha256sums"]),
+];
+
+/// The keys at the top of a file.
+pub const TOP: &[&str] = &["defaults", "backup", "releases", "clusters"];
+
+/// The keys that a kind of table knows.
+pub fn known(scope: Scope) -> Vec<&'static str> {
+    let own: &[&str] = match scope {
+        Scope::Defaults => &[],
+        Scope::Top => return TOP.to_vec(),
+        Scope::Cluster => &["version", "hosts", "backup", "releases"],
+        Scope::Host => &["address", "member"],
+        Scope::CommandLine => &["version", "backup", "releases"],
+    };
+    COMMON.iter().chain(own).copied().collect()
+}
+
+/// The keys of a table inside a layer.
+pub fn nested(table: &str) -> &'static [&'static str] {
+    NESTED
+        .iter()
+        .find(|(name, _)| *name == table)
+        .map_or(&[], |(_, keys)| keys)
+}
+
+/// The problem of a key that its table does not know.
+pub fn unknown(key: &str, scope: Scope, table: &str) -> Problem {
+    let fix = elsewhere(key, scope).or_else(|| near(key, known(scope)).map(did_you_mean));
+    Problem::UnknownKey {
+        key: key.to_owned(),
+        table: table.to_owned(),
+        fix,
+    }
+}
+
+/// The problem of a key that a table inside a layer does not know.
+pub fn unknown_nested(key: &str, name: &str, table: &str) -> Problem {
+    let fix = if name == "auth" && key == "password" {
+        Some("a password stays out of the inventory: put it into a file and name that as `password_file`".to_owned())
+    } else {
+        near(key, nested(name).iter().copied()).map(did_you_mean)
+    };
+    Problem::UnknownKey {
+        key: key.to_owned(),
+        table: table.to_owned(),
+        fix,
+    }
+}
+
+/// "did you mean" of a near text.
+pub fn did_you_mean(near: &str) -> String {
+    format!("did you mean `{near}`?")
+}
+
+/// Where a key belongs that is known, but not here.
+fn elsewhere(key: &str, scope: Scope) -> Option<String> {
+    let place = match key {
+        "version" | "hosts" => "`[clusters.NAME]`",
+        "address" | "member" => "`[clusters.NAME.hosts.HOST]`",
+        "backup" | "releases" => "the top of the file or `[clusters.NAME]`",
+        _ if scope == Scope::Top && COMMON.contains(&key) => "`[defaults]`",
+        "defaults" | "clusters" => "the top of the file",
+        _ => return None,
+    };
+    Some(format!("`{key}` belongs into {place}"))
+}
+
+/// The text that was probably meant.
+pub fn near<'a>(text: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    among
+        .into_iter()
+        .map(|one| (strsim::damerau_levenshtein(text, one), one))
+        .filter(|(distance, one)| *distance <= (one.len().min(text.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, one)| one)
+}
+
+/// The nearest names, at most three.
+pub fn nearest<'a>(text: &str, among: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<(usize, &str)> = among
+        .filter(|name| near(text, [*name]).is_some())
+        .map(|name| (strsim::damerau_levenshtein(text, name), name))
+        .collect();
+    names.sort_by_key(|(distance, _)| *distance);
+    names.dedup();
+    names
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fix(key: &str, scope: Scope) -> Option<String> {
+        match unknown(key, scope, "[x]") {
+            Problem::UnknownKey { fix, .. } => fix,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_the_near_key() {
+        assert_eq!(
+            fix("adress", Scope::Host).unwrap(),
+            "did you mean `address`?"
+        );
+        assert_eq!(
+            fix("dataa_dri", Scope::Defaults).unwrap(),
+            "did you mean `data_dir`?"
+        );
+        assert_eq!(
+            fix("cluster", Scope::Top).unwrap(),
+            "did you mean `clusters`?"
+        );
+        assert_eq!(fix("colour", Scope::Host), None);
+    }
+
+    #[test]
+    fn a_key_of_another_table_is_sent_there() {
+        assert_eq!(
+            fix("version", Scope::Host).unwrap(),
+            "`version` belongs into `[clusters.NAME]`"
+        );
+        assert_eq!(
+            fix("user", Scope::Top).unwrap(),
+            "`user` belongs into `[defaults]`"
+        );
+    }
+}
