@@ -1,4 +1,60 @@
-//! The imperative shell: one short file a subcommand.
+//! The imperative shell: reads files, environment and terminal, hands everything to the modules that do the work,
+//! and turns what came of it into words and an exit status. One short file a command.
 
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::error::Result;
+use crate::exit::Exit;
+
+mod completions;
+mod confirm;
+mod context;
 pub mod inventory;
+pub mod inventory;
+mod look;
+mod man;
+mod out;
+mod panics;
 pub mod rehearse;
+mod runs;
+mod session;
+mod signals;
+mod status;
+mod table;
+mod telling;
+
+use context::Context;
+use out::Out;
+
+/// Runs a command and says how it ended.
+pub fn run(cli: Cli) -> ExitCode {
+    let place = panics::watch();
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let out = Out::new(&cli.global);
+        let result = Context::new(cli.global, out, place)
+            .and_then(|context| dispatch(&context, cli.command));
+        if let Err(failure) = &result {
+            out.failure(failure);
+        }
+        result
+    }));
+    ExitCode::from(code(ended))
+}
+
+fn code(ended: std::thread::Result<Result<Exit>>) -> u8 {
+    match ended {
+        Ok(Ok(exit)) => exit.code(),
+        Ok(Err(failure)) => failure.exit.code(),
+        Err(_) => Exit::Bug.code(),
+    }
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<Exit> {
+    match command {
+        Command::Runs { command } => runs::run(context, &command),
+        Command::Completions { shell } => Ok(completions::run(context, shell)),
+        Command::Man { dir } => man::run(context, dir.as_deref()),
+        _ => todo!(),
+    }
+}

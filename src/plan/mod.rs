@@ -12,6 +12,8 @@ use crate::etcd::{MemberId, Minor, Version};
 use crate::facts::Arch;
 
 pub mod finding;
+pub mod path;
+pub mod rules;
 
 pub use finding::{Finding, Severity};
 

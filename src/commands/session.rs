@@ -1,0 +1,125 @@
+//! What commands that talk to hosts share: selected clusters, the transport, reporters and signals.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::signals::Signals;
+use crate::error::{Failure, Problem, Result};
+use crate::exit::Exit;
+use crate::inventory::select::{Selected, select};
+use crate::inventory::{self, Errors};
+use crate::report::{Show, Voice};
+use crate::transport::ssh::{Settings, Ssh};
+
+/// Gathering hashes two etcd releases, which takes a second or two on a slow disk; a minute is generous.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// Clusters, and the ways to hosts and people.
+pub struct Session<'a> {
+    /// Flags and folders.
+    pub context: &'a Context,
+    /// Clusters with at least one selected host.
+    pub selected: Vec<Selected>,
+    /// The way to hosts.
+    pub transport: Arc<Ssh>,
+    /// Ctrl-C and its kin.
+    pub signals: Signals,
+    /// The way to people.
+    pub voice: Voice,
+    show: std::cell::RefCell<Show>,
+}
+
+/// Reads the inventory, opens a session, acts, and closes it whatever came of it.
+///
+/// # Errors
+/// An invalid inventory, before anything is contacted; and whatever `act` comes to.
+pub fn with(context: &Context, act: impl AsyncFnOnce(&Session) -> Result<Exit>) -> Result<Exit> {
+    let selected = selection(context)?;
+    let runtime = context.runtime()?;
+    let ended = runtime.block_on(async {
+        let session = Session::open(context, selected)?;
+        let ended = act(&session).await;
+        session.close().await;
+        ended
+    });
+    // Waits for no question that nobody answers and no download that an interrupt has left behind.
+    runtime.shutdown_background();
+    ended
+}
+
+impl<'a> Session<'a> {
+    fn open(context: &'a Context, selected: Vec<Selected>) -> Result<Self> {
+        let settings = Settings {
+            forks: usize::from(context.global.forks),
+            ..Settings::default()
+        };
+        let hosts = selected.iter().flat_map(|one| &one.cluster.hosts);
+        let transport = Ssh::new(hosts, settings)
+            .map_err(|error| Failure::new(Exit::Usage, Problem::of(&error)))?;
+        let signals = Signals::watch().map_err(|error| {
+            let problem = Problem::new("signals cannot be watched").because(error.to_string());
+            Failure::new(Exit::Bug, problem)
+        })?;
+        let show = Show::start(context.out.reporters(&context.global));
+        Ok(Self {
+            context,
+            selected,
+            transport: Arc::new(transport),
+            signals,
+            voice: show.voice(),
+            show: std::cell::RefCell::new(show),
+        })
+    }
+
+    /// The most that one look at a host may take.
+    pub fn look_deadline(&self) -> Duration {
+        self.context.global.timeout.unwrap_or(LOOK)
+    }
+
+    /// Does what changes nothing, and leaves it at the first interrupt.
+    ///
+    /// # Errors
+    /// The interrupt.
+    pub async fn or_interrupt<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.signals.first() => {
+                let what = "interrupted before anything was changed";
+                Err(Failure::new(Exit::Interrupted, what).changed("nothing"))
+            }
+        }
+    }
+
+    /// Waits until everything said so far is shown.
+    pub fn flush(&self) {
+        self.show.borrow().flush();
+    }
+
+    /// Shows what is left; bars stay as they are, and data can follow.
+    pub fn quiet(&self) {
+        self.show.borrow_mut().finish();
+    }
+
+    async fn close(&self) {
+        self.quiet();
+        self.transport.close().await;
+    }
+}
+
+fn selection(context: &Context) -> Result<Vec<Selected>> {
+    let files = context.inventory_files()?;
+    let loaded =
+        inventory::load(&files, &context.global.sets()).map_err(|errors| invalid(&errors))?;
+    select(&loaded.inventory, &context.global.limit)
+        .map_err(|error| Failure::new(Exit::Usage, Problem::of(&error)))
+}
+
+/// Everything that is wrong with an inventory.
+pub fn invalid(errors: &Errors) -> Failure {
+    Failure::several(
+        Exit::Usage,
+        errors.0.iter().map(|clash| Problem::new(clash.to_string())),
+    )
+}
