@@ -7,4 +7,6 @@
 
 mod common;
 mod lab;
+mod refusals;
+mod upgrade;
 mod writer;
