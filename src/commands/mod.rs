@@ -15,6 +15,7 @@ mod look;
 mod man;
 mod out;
 mod panics;
+pub mod rehearse;
 mod runs;
 mod session;
 mod signals;

@@ -1,1 +1,10 @@
-//! Real sshd, real systemd, real etcd, in the lab.
+//! End-to-end tests: real sshd, real systemd, real etcd, on hosts of the lab. They need root.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests fail and talk as tests do"
+)]
+
+mod common;
+mod lab;
+mod writer;

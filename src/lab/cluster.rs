@@ -1,0 +1,200 @@
+//! A real etcd cluster on hosts of the lab, installed the way operators have it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::dirs::{make, write};
+use super::faults::quoted;
+use super::shape::{ClusterShape, MemberShape};
+use super::writer::client::Client;
+use super::{Lab, LabError};
+use crate::etcd::Version;
+
+/// The port between members.
+const PEER_PORT: u16 = 2380;
+
+/// How long a cluster may take to form: elections wait a second each, and hosts may share few cores.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How the binaries lie on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// `<install_dir>/<version>/` holds them, `bin_dir` has links to them.
+    #[default]
+    Links,
+    /// `bin_dir` has the files themselves.
+    PlainFiles,
+}
+
+/// What to install and how.
+#[derive(Clone, Debug)]
+pub struct Install<'a> {
+    /// The release.
+    pub version: &'a Version,
+    /// A folder with its binaries.
+    pub binaries: &'a Path,
+    /// How they lie on the hosts.
+    pub layout: Layout,
+    /// Further flags for every member, such as `--enable-v2=true`.
+    pub flags: &'a [String],
+}
+
+/// Installs the release on every member's host, starts the cluster and waits until each member answers a
+/// linearizable read and the cluster version is decided. Returns each member's endpoint, in order.
+///
+/// # Errors
+/// When a binary is missing, a host fails, or the cluster does not form in time.
+pub fn start(lab: &Lab, shape: &ClusterShape, how: &Install<'_>) -> Result<Vec<String>, LabError> {
+    let initial = initial_cluster(lab, shape)?;
+    side_by_side(&shape.members, |member| {
+        place_binaries(&lab.host(&member.host)?.root(), member, how)?;
+        let unit = unit(lab, shape, member, &initial, how)?;
+        let place = format!("etc/systemd/system/{}", member.unit);
+        write(&lab.host(&member.host)?.root().join(place), &unit, 0o644)?;
+        lab.sh(&member.host, &start_script(member)).map(drop)
+    })?;
+    let endpoints = endpoints(lab, shape)?;
+    await_health(lab, &endpoints)?;
+    Ok(endpoints)
+}
+
+/// Each member's client URL inside the lab's network.
+///
+/// # Errors
+/// When a member's host is not in the lab.
+pub fn endpoints(lab: &Lab, shape: &ClusterShape) -> Result<Vec<String>, LabError> {
+    let endpoint = |member: &MemberShape| {
+        let address = lab.host(&member.host)?.address;
+        Ok(format!("http://{address}:{}", member.client_port))
+    };
+    shape.members.iter().map(endpoint).collect()
+}
+
+/// Waits until every endpoint answers a linearizable read and names a cluster version.
+///
+/// # Errors
+/// [`LabError::TooLate`] with the last answer.
+pub fn await_health(lab: &Lab, endpoints: &[String]) -> Result<(), LabError> {
+    let wait = || {
+        for endpoint in endpoints {
+            let client = Client::new(endpoint, Duration::from_secs(2));
+            let what = format!("the member at {endpoint} was not healthy");
+            lab.cancel.wait(&what, PATIENCE, || {
+                client.read_nothing()?;
+                client.cluster_version().map(drop)
+            })?;
+        }
+        Ok(())
+    };
+    lab.network().inside(wait)?
+}
+
+fn place_binaries(root: &Path, member: &MemberShape, how: &Install<'_>) -> Result<(), LabError> {
+    let bin = root.join(member.bin_dir.trim_start_matches('/'));
+    let side = format!("{}/{}", member.install_dir, how.version);
+    make(&bin)?;
+    for name in binaries(how.binaries)? {
+        let target = match how.layout {
+            Layout::PlainFiles => bin.join(&name),
+            Layout::Links => {
+                let link = bin.join(&name);
+                let points_to = format!("{side}/{name}");
+                symlink(&points_to, &link).map_err(LabError::io("link", &link))?;
+                let folder = root.join(side.trim_start_matches('/'));
+                make(&folder)?;
+                folder.join(&name)
+            }
+        };
+        let source = how.binaries.join(&name);
+        fs::copy(&source, &target).map_err(LabError::io("copy", &source))?;
+    }
+    Ok(())
+}
+
+/// The binaries of a release: two that every one has, and a third since 3.5.
+fn binaries(folder: &Path) -> Result<Vec<String>, LabError> {
+    let mut names = vec!["etcd".to_owned(), "etcdctl".to_owned()];
+    if let Some(binary) = names.iter().find(|name| !folder.join(name).is_file()) {
+        return Err(LabError::NoBinary {
+            folder: folder.to_owned(),
+            binary: binary.clone(),
+        });
+    }
+    if folder.join("etcdutl").is_file() {
+        names.push("etcdutl".to_owned());
+    }
+    Ok(names)
+}
+
+fn initial_cluster(lab: &Lab, shape: &ClusterShape) -> Result<String, LabError> {
+    let pair = |member: &MemberShape| {
+        let address = lab.host(&member.host)?.address;
+        Ok(format!("{}=http://{address}:{PEER_PORT}", member.member))
+    };
+    let pairs: Result<Vec<_>, LabError> = shape.members.iter().map(pair).collect();
+    Ok(pairs?.join(","))
+}
+
+fn unit(
+    lab: &Lab,
+    shape: &ClusterShape,
+    member: &MemberShape,
+    initial: &str,
+    how: &Install<'_>,
+) -> Result<String, LabError> {
+    let address = lab.host(&member.host)?.address;
+    let port = member.client_port;
+    let mut flags = vec![
+        format!("--name={}", member.member),
+        format!("--data-dir={}", member.data_dir),
+        format!("--listen-peer-urls=http://{address}:{PEER_PORT}"),
+        format!("--initial-advertise-peer-urls=http://{address}:{PEER_PORT}"),
+        format!("--listen-client-urls=http://{address}:{port},http://127.0.0.1:{port}"),
+        format!("--advertise-client-urls=http://{address}:{port}"),
+        format!("--initial-cluster={initial}"),
+        format!("--initial-cluster-token={}", shape.name),
+        "--initial-cluster-state=new".to_owned(),
+    ];
+    flags.extend_from_slice(how.flags);
+    Ok(format!(
+        "[Unit]\nDescription=etcd\nAfter=network.target\n\n[Service]\nType=notify\nUser=etcd\n\
+         ExecStart={}/etcd \\\n  {}\nRestart=on-failure\nRestartSec=1\nLimitNOFILE=65536\n\n\
+         [Install]\nWantedBy=multi-user.target\n",
+        member.bin_dir,
+        flags.join(" \\\n  ")
+    ))
+}
+
+/// Makes the user and the data folder, enables the unit and queues its start: with `Type=notify` a start
+/// ends only when a quorum is up, so no host may wait for its own.
+fn start_script(member: &MemberShape) -> String {
+    const SCRIPT: &str = r#"set -e
+        id etcd >/dev/null 2>&1 || useradd --system --home-dir "$data" --no-create-home --shell /usr/sbin/nologin etcd
+        install -d -m 0700 -o etcd -g etcd "$data"
+        systemctl daemon-reload
+        systemctl --quiet enable "$unit"
+        systemctl --no-block start "$unit""#;
+    let (data, unit) = (quoted(&member.data_dir), quoted(&member.unit));
+    format!("data={data}; unit={unit}; {SCRIPT}")
+}
+
+fn side_by_side(
+    members: &[MemberShape],
+    work: impl Fn(&MemberShape) -> Result<(), LabError> + Sync,
+) -> Result<(), LabError> {
+    let results: Vec<_> = thread::scope(|scope| {
+        let work = &work;
+        let begin = |member| scope.spawn(move || work(member));
+        let threads: Vec<_> = members.iter().map(begin).collect();
+        threads
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect()
+    });
+    let unwound = results.into_iter();
+    let mut results = unwound.map(|r| r.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+    results.find(Result::is_err).unwrap_or(Ok(()))
+}

@@ -1,0 +1,229 @@
+//! The writing client: writes numbered keys all the while, and tells afterwards what became of them.
+
+pub mod client;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use self::client::Client;
+use super::tool::Cancel;
+use super::{LabError, Network};
+
+/// How often a key is written.
+const PACE: Duration = Duration::from_millis(5);
+
+/// How long one write may take before the next member is asked: an election takes about a second, and a
+/// member that leads one answers late rather than never.
+const WRITE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a read of everything may take.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a member may refuse to be read: it may have been started a moment ago.
+const MEMBER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many examples of lost keys and errors are kept.
+const EXAMPLES: usize = 5;
+
+/// What a writing client saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Writes that the cluster acknowledged.
+    pub acknowledged: u64,
+    /// Acknowledged writes that at least one member does not have.
+    pub lost: u64,
+    /// Some of them, with the member's endpoint.
+    pub lost_examples: Vec<String>,
+    /// The longest time without an acknowledged write, in milliseconds.
+    pub longest_gap_ms: u64,
+    /// Attempts that were not acknowledged; each was made again at the next member.
+    pub errors: u64,
+    /// The first of them, in the words of the member or the network.
+    pub error_examples: Vec<String>,
+    /// Members that could not be read back from, and why.
+    pub unread: Vec<String>,
+    /// How long it wrote, in milliseconds.
+    pub wrote_for_ms: u64,
+}
+
+impl Seen {
+    /// Whether every acknowledged write was read back from every member.
+    pub fn is_clean(&self) -> bool {
+        self.lost == 0 && self.unread.is_empty()
+    }
+}
+
+/// A client that writes on a thread of its own inside the lab's network.
+#[derive(Debug)]
+pub struct Writer {
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+    thread: Option<JoinHandle<Result<Seen, LabError>>>,
+}
+
+impl Writer {
+    /// Starts writing and returns after the first acknowledged write.
+    ///
+    /// # Errors
+    /// When the network cannot be entered, or nothing was acknowledged within half a minute.
+    pub fn start(network: &Network, endpoints: &[String]) -> Result<Self, LabError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let count = Arc::new(AtomicU64::new(0));
+        let (network, endpoints) = (network.clone(), endpoints.to_vec());
+        let (stop_there, count_there) = (stop.clone(), count.clone());
+        let thread = thread::spawn(move || {
+            network.enter()?;
+            let mut run = Run::new(&endpoints, count_there);
+            run.write_until(&stop_there);
+            Ok(run.read_back())
+        });
+        let writer = Self {
+            stop,
+            count,
+            thread: Some(thread),
+        };
+        writer.await_more(1)?;
+        Ok(writer)
+    }
+
+    /// How many writes were acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Waits until that many more writes were acknowledged.
+    ///
+    /// # Errors
+    /// When that does not happen within half a minute.
+    pub fn await_more(&self, more: u64) -> Result<(), LabError> {
+        let wanted = self.acknowledged() + more;
+        let what = format!("{wanted} writes were not acknowledged");
+        Cancel::default().wait(&what, Duration::from_secs(30), || {
+            let now = self.acknowledged();
+            if now >= wanted {
+                return Ok(());
+            }
+            Err(format!("{now} writes"))
+        })
+    }
+
+    /// Stops writing, reads every acknowledged write back through every member and tells what it saw.
+    ///
+    /// # Errors
+    /// When the lab's network could not be entered.
+    pub fn finish(mut self) -> Result<Seen, LabError> {
+        self.stop.store(true, Ordering::Release);
+        let thread = self.thread.take().expect("only `finish` takes the thread");
+        let ended = thread.join();
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+struct Run {
+    clients: Vec<Client>,
+    current: usize,
+    prefix: String,
+    count: Arc<AtomicU64>,
+    seen: Seen,
+}
+
+impl Run {
+    fn new(endpoints: &[String], count: Arc<AtomicU64>) -> Self {
+        let clients = endpoints
+            .iter()
+            .map(|endpoint| Client::new(endpoint, WRITE_PATIENCE));
+        let began = std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .unwrap_or_default();
+        Self {
+            clients: clients.collect(),
+            current: 0,
+            prefix: format!("runner-lab/{}/", began.as_nanos()),
+            count,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Writes key after key; one that is not acknowledged is written again, at the next member.
+    fn write_until(&mut self, stop: &AtomicBool) {
+        let begun = Instant::now();
+        let mut last = begun;
+        let mut number = 0;
+        while !stop.load(Ordering::Acquire) {
+            let due = Instant::now() + PACE;
+            if self.write(number) {
+                number += 1;
+                self.seen.longest_gap_ms = self.seen.longest_gap_ms.max(milliseconds(last));
+                last = Instant::now();
+                self.count.store(number, Ordering::Release);
+            }
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        self.seen.longest_gap_ms = self.seen.longest_gap_ms.max(milliseconds(last));
+        self.seen.acknowledged = number;
+        self.seen.wrote_for_ms = milliseconds(begun);
+    }
+
+    fn write(&mut self, number: u64) -> bool {
+        let client = &self.clients[self.current];
+        let Err(error) = client.put(&self.key(number), &number.to_string()) else {
+            return true;
+        };
+        self.seen.errors += 1;
+        note(
+            &mut self.seen.error_examples,
+            format!("{}: {error}", client.endpoint()),
+        );
+        self.current = (self.current + 1) % self.clients.len();
+        false
+    }
+
+    fn read_back(mut self) -> Seen {
+        let mut lost = BTreeMap::new();
+        for client in &self.clients {
+            let reader = Client::new(client.endpoint(), READ_PATIENCE);
+            let what = format!("the member at {} was not read", client.endpoint());
+            let read = || reader.read(&self.prefix);
+            match Cancel::default().wait(&what, MEMBER_PATIENCE, read) {
+                Ok(found) => {
+                    let gone = (0..self.seen.acknowledged).filter(|number| {
+                        found.get(&self.key(*number)) != Some(&number.to_string())
+                    });
+                    lost.extend(gone.map(|number| (number, client.endpoint())));
+                }
+                Err(error) => self.seen.unread.push(error.to_string()),
+            }
+        }
+        self.seen.lost = lost.len() as u64;
+        let examples = lost.iter().take(EXAMPLES);
+        let examples =
+            examples.map(|(number, member)| format!("{} at {member}", self.key(*number)));
+        self.seen.lost_examples = examples.collect();
+        self.seen
+    }
+
+    fn key(&self, number: u64) -> String {
+        format!("{}{number:09}", self.prefix)
+    }
+}
+
+fn note(examples: &mut Vec<String>, example: String) {
+    if examples.len() < EXAMPLES {
+        examples.push(example);
+    }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
