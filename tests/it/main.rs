@@ -4,3 +4,6 @@ mod cli;
 mod layering;
 mod reporters;
 mod transport;
+mod lint;
+mod scenarios;
+mod world;
