@@ -156,15 +156,15 @@ impl From<Failing> for OnFailure {
 /// Arguments of `rehearse`.
 #[derive(Debug, Args)]
 pub struct Rehearse {
-    /// How many members the lab's cluster has
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=60))]
-    pub members: u8,
-    /// The version that the lab's cluster starts with
-    #[arg(long, value_name = "VERSION", default_value = "3.4.23")]
-    pub from: Version,
-    /// The version to go to
-    #[arg(long, value_name = "VERSION", default_value = "3.5.16")]
-    pub to: Version,
+    /// How many members each cluster has (default: as many as the inventory says; without one, 3)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
+    pub members: Option<u8>,
+    /// The version that the lab's clusters start with [default: 3.4.23]
+    #[arg(long, value_name = "VERSION")]
+    pub from: Option<Version>,
+    /// The version to go to (default: the inventory's `version`; without one, 3.5.16)
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<Version>,
     /// A folder with releases to use, instead of fetching them
     #[arg(long, value_name = "DIR", env = "RUNNER_RELEASES", value_hint = ValueHint::DirPath)]
     pub releases: Option<std::path::PathBuf>,

@@ -63,6 +63,16 @@ impl Context {
         }
     }
 
+    /// Where unpacked releases are kept.
+    pub fn cache_dir(&self) -> PathBuf {
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .map_or_else(
+                || self.state_dir.join("releases"),
+                |dir| dir.join("runner/releases"),
+            )
+    }
+
     /// A runtime for commands that talk to hosts.
     pub fn runtime(&self) -> Result<tokio::runtime::Runtime> {
         tokio::runtime::Builder::new_multi_thread()
@@ -73,11 +83,6 @@ impl Context {
 }
 
 fn state_dir(global: &Global) -> Result<PathBuf> {
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
     global
         .state_dir
         .clone()
@@ -90,4 +95,11 @@ fn state_dir(global: &Global) -> Result<PathBuf> {
                 Problem::new(what).hint("name one with `--state-dir DIR`"),
             )
         })
+}
+
+/// A folder that the environment names; the XDG rules say to ignore relative ones.
+fn absolute(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }

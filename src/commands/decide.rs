@@ -54,9 +54,16 @@ impl Goal {
     /// # Errors
     /// Neither the command line nor the inventory says.
     pub fn release(&self, selected: &Selected) -> Result<Version> {
-        let wanted = self.target.to.as_ref().or(selected.cluster.version.as_ref());
+        let wanted = self
+            .target
+            .to
+            .as_ref()
+            .or(selected.cluster.version.as_ref());
         wanted.cloned().ok_or_else(|| {
-            let what = format!("no version to reach for cluster `{}`", selected.cluster.name);
+            let what = format!(
+                "no version to reach for cluster `{}`",
+                selected.cluster.name
+            );
             let hint = "pass `--to VERSION` or set the cluster's `version` in the inventory";
             Failure::new(Exit::Usage, Problem::new(what).hint(hint))
         })
@@ -91,7 +98,11 @@ pub async fn decide(
         rules: &Rules::default(),
         on_failure: goal.target.on_failure.into(),
         settle_least_s: goal.target.settle.map_or(0, |least| least.as_secs()),
-        step_timeout_s: session.context.global.timeout.map(|most| most.as_secs().max(1)),
+        step_timeout_s: session
+            .context
+            .global
+            .timeout
+            .map(|most| most.as_secs().max(1)),
         run_id: &session.context.run,
     });
     telling.plan(&selected.cluster.name, &planned)?;
@@ -112,14 +123,23 @@ async fn prepare(
     target: &Version,
 ) -> Result<Prepared> {
     let source = selected.cluster.releases.clone();
-    let listed = session.or_interrupt(blocking(move || releases::available(&source))).await?;
+    let listed = session
+        .or_interrupt(blocking(move || releases::available(&source)))
+        .await?;
     let available = match listed {
         Ok(releases::Available::Any) => Available::Any,
         Ok(releases::Available::Listed(versions)) => Available::Listed(versions),
         Err(error) => return Ok(Err(error)),
     };
     let rules = Rules::default();
-    let needed = upgrade::needed(&selected.cluster, &selected.chosen, facts, target, &available, &rules);
+    let needed = upgrade::needed(
+        &selected.cluster,
+        &selected.chosen,
+        facts,
+        target,
+        &available,
+        &rules,
+    );
     let mut found = Vec::new();
     for (version, arch) in needed {
         match fetch(session, &selected.cluster.releases, version, arch).await? {
@@ -137,7 +157,10 @@ async fn fetch(
     arch: Arch,
 ) -> Result<Result<Release, ReleaseError>> {
     let what = format!("get etcd {version}");
-    session.voice.talk(Talk::Began { what, hosts: Vec::new() });
+    session.voice.talk(Talk::Began {
+        what,
+        hosts: Vec::new(),
+    });
     let (source, cache) = (source.clone(), session.context.cache_dir());
     let work = blocking(move || releases::locate(&source, &version, arch, &cache));
     let found = session.or_interrupt(work).await;
@@ -154,7 +177,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 fn binaries(found: &[Release]) -> Releases {
     let all = found.iter().map(|release| {
         let files = release.binaries.iter().map(|(name, binary)| {
-            let binary = Binary { sha256: binary.sha256.clone(), bytes: binary.bytes };
+            let binary = Binary {
+                sha256: binary.sha256.clone(),
+                bytes: binary.bytes,
+            };
             (name.clone(), binary)
         });
         ((release.version.clone(), release.arch), files.collect())
@@ -164,12 +190,19 @@ fn binaries(found: &[Release]) -> Releases {
 
 fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
     let all = found.iter().flat_map(|release| release.binaries.values());
-    all.map(|binary| (binary.sha256.clone(), binary.path.clone())).collect()
+    all.map(|binary| (binary.sha256.clone(), binary.path.clone()))
+        .collect()
 }
 
-fn no_release(telling: &Telling, selected: &Selected, target: &Version, error: &ReleaseError) -> Failure {
+fn no_release(
+    telling: &Telling,
+    selected: &Selected,
+    target: &Version,
+    error: &ReleaseError,
+) -> Failure {
     let cluster = &selected.cluster.name;
-    let problem = Problem::of(error).hint("look at `source` and `sha256sums` under `[releases]` in the inventory");
+    let problem = Problem::of(error)
+        .hint("look at `source` and `sha256sums` under `[releases]` in the inventory");
     let reason = std::iter::once(problem.what.clone()).chain(problem.because.clone());
     let reason = reason.collect::<Vec<_>>().join(": ");
     let finding = Finding::block("RELEASE_UNUSABLE", target.to_string(), reason);
@@ -193,11 +226,19 @@ pub fn accepted(cluster: &str, planned: &Planned, goal: &Goal) -> Result<()> {
         return Ok(());
     }
     let findings = count(refusing.len(), "finding");
-    let mut problem = Problem::new(format!("cluster `{cluster}`: the preflight refuses, {findings}"));
+    let mut problem = Problem::new(format!(
+        "cluster `{cluster}`: the preflight refuses, {findings}"
+    ));
     for finding in &refusing {
-        problem = problem.because(format!("{} {}: {}", finding.code, finding.subject, finding.reason));
+        problem = problem.because(format!(
+            "{} {}: {}",
+            finding.code, finding.subject, finding.reason
+        ));
     }
-    Err(Failure::new(Exit::Refused, problem.hint(way_out(&refusing))))
+    Err(Failure::new(
+        Exit::Refused,
+        problem.hint(way_out(&refusing)),
+    ))
 }
 
 /// What to do about findings: their own hints, and the flags for those that may be waved through.
@@ -208,10 +249,15 @@ fn way_out(refusing: &[&Finding]) -> String {
             lines.push(finding.hint.clone());
         }
     }
-    let open = refusing.iter().filter(|finding| finding.severity == Severity::Acknowledge);
+    let open = refusing
+        .iter()
+        .filter(|finding| finding.severity == Severity::Acknowledge);
     let codes: BTreeSet<&str> = open.map(|finding| finding.code.as_str()).collect();
     if !codes.is_empty() {
-        let flags: Vec<String> = codes.iter().map(|code| format!("--acknowledge {code}")).collect();
+        let flags: Vec<String> = codes
+            .iter()
+            .map(|code| format!("--acknowledge {code}"))
+            .collect();
         lines.push(format!("if that is meant, pass `{}`", flags.join(" ")));
     }
     lines.join("\n")

@@ -39,15 +39,25 @@ fn take_one(dir: &Path, cluster: &str, run: &str) -> Result<File> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Err(taken(cluster, file)),
         Err(error) => return Err(unusable(&path, &error.into())),
     }
-    let named = file.set_len(0).and_then(|()| file.write_all(run.as_bytes()));
+    let named = file
+        .set_len(0)
+        .and_then(|()| file.write_all(run.as_bytes()));
     named.map_err(|error| unusable(&path, &error))?;
     Ok(file)
 }
 
 fn open(dir: &Path, path: &PathBuf) -> io::Result<File> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
     options.open(path)
 }
 
@@ -67,7 +77,11 @@ fn file_name(cluster: &str) -> String {
 fn taken(cluster: &str, mut file: File) -> Failure {
     let mut holder = String::new();
     let _ = file.read_to_string(&mut holder);
-    let holder = if holder.is_empty() { "another run".to_owned() } else { format!("run {holder}") };
+    let holder = if holder.is_empty() {
+        "another run".to_owned()
+    } else {
+        format!("run {holder}")
+    };
     let problem = Problem::new(format!("{holder} holds the lock of cluster `{cluster}`"))
         .hint("wait until it has ended; `runner runs list` shows it");
     Failure::new(Exit::Locked, problem).changed("nothing")
@@ -88,7 +102,11 @@ mod tests {
         let first = take_one(dir.path(), "prod", "20261120T120102Z-4f2a").unwrap();
         let refused = take_one(dir.path(), "prod", "b").unwrap_err();
         assert_eq!(refused.exit, Exit::Locked);
-        assert!(refused.problems[0].what.contains("run 20261120T120102Z-4f2a holds the lock of cluster `prod`"));
+        assert!(
+            refused.problems[0]
+                .what
+                .contains("run 20261120T120102Z-4f2a holds the lock of cluster `prod`")
+        );
         drop(first);
         take_one(dir.path(), "prod", "b").unwrap();
     }

@@ -22,20 +22,34 @@ pub type Answers = BTreeMap<String, Result<HostFacts, GatherError>>;
 ///
 /// # Errors
 /// An interrupt.
-pub async fn look(session: &Session<'_>, cluster: &Cluster, versions: &[Version]) -> Result<Answers> {
+pub async fn look(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    versions: &[Version],
+) -> Result<Answers> {
     let hosts: Vec<String> = cluster.hosts.iter().map(|host| host.name.clone()).collect();
     let what = format!("{}: reach {}", cluster.name, count(hosts.len(), "host"));
     session.voice.talk(Talk::Began { what, hosts });
     let voice = std::sync::Mutex::new(session.voice.clone());
     let on_host = move |host: &str, answer: Result<(), String>| {
-        let talk = Talk::Answered { host: host.to_owned(), failed: answer.err() };
+        let talk = Talk::Answered {
+            host: host.to_owned(),
+            failed: answer.err(),
+        };
         if let Ok(voice) = voice.lock() {
             voice.talk(talk);
         }
     };
     let forks = usize::from(session.context.global.forks);
     let deadline = session.look_deadline();
-    let asked = gather(&*session.transport, cluster, versions, forks, deadline, &on_host);
+    let asked = gather(
+        &*session.transport,
+        cluster,
+        versions,
+        forks,
+        deadline,
+        &on_host,
+    );
     let answers = session.or_interrupt(asked).await;
     session.voice.talk(Talk::Over);
     answers
@@ -46,7 +60,10 @@ pub async fn look(session: &Session<'_>, cluster: &Cluster, versions: &[Version]
 /// # Errors
 /// All hosts that did not, each with ssh's words and a fix; told as findings of a cluster without a plan.
 pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Result<ClusterFacts> {
-    let mut facts = ClusterFacts { cluster: cluster.name.clone(), hosts: BTreeMap::new() };
+    let mut facts = ClusterFacts {
+        cluster: cluster.name.clone(),
+        hosts: BTreeMap::new(),
+    };
     let mut errors = Vec::new();
     for (host, answer) in answers {
         match answer {
@@ -59,7 +76,10 @@ pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Resul
     if errors.is_empty() {
         return Ok(facts);
     }
-    let findings = errors.iter().map(|(host, error)| finding(host, error)).collect();
+    let findings = errors
+        .iter()
+        .map(|(host, error)| finding(host, error))
+        .collect();
     telling.no_plan(&cluster.name, findings)?;
     let problems = errors.iter().map(|(_, error)| problem(error));
     Err(Failure::several(Exit::Unreachable, problems))
@@ -71,7 +91,9 @@ fn finding(host: &str, error: &GatherError) -> Finding {
         GatherError::NoSystemd { .. } | GatherError::Garbled { .. } => "FACTS_INCOMPLETE",
     };
     let problem = problem(error);
-    let reason = std::iter::once(problem.what).chain(problem.because).collect::<Vec<_>>();
+    let reason = std::iter::once(problem.what)
+        .chain(problem.because)
+        .collect::<Vec<_>>();
     Finding::block(code, host, reason.join(": ")).hint(problem.hint.unwrap_or_default())
 }
 

@@ -45,7 +45,11 @@ impl Signals {
                 sender.send_replace(times);
             }
         });
-        Ok(Self { interrupt, recorder, times })
+        Ok(Self {
+            interrupt,
+            recorder,
+            times,
+        })
     }
 
     /// From now on interrupts are journaled.

@@ -13,11 +13,21 @@ use crate::error::{Failure, Result};
 use crate::event::FORMAT;
 use crate::exit::Exit;
 use crate::facts::{Answer, HostFacts, MemberView};
-use crate::inventory::select::Selected;
+use crate::inventory::Selected;
 use crate::report::text::{Paint, bytes, one_line};
 
 const HEAD: [&str; 12] = [
-    "HOST", "MEMBER", "ID", "VERSION", "CLUSTER", "ROLE", "HEALTH", "ALARMS", "DB (IN USE)", "TERM", "INDEX (LAG)",
+    "HOST",
+    "MEMBER",
+    "ID",
+    "VERSION",
+    "CLUSTER",
+    "ROLE",
+    "HEALTH",
+    "ALARMS",
+    "DB (IN USE)",
+    "TERM",
+    "INDEX (LAG)",
     "UNIT",
 ];
 
@@ -89,7 +99,9 @@ fn show(context: &Context, index: usize, selected: &Selected, answers: &Answers)
 
 fn verdict(seen: Vec<(&Selected, Answers)>) -> Result<Exit> {
     let chosen = seen.into_iter().flat_map(|(selected, answers)| {
-        answers.into_iter().filter(|(host, _)| selected.chosen.contains(host))
+        answers
+            .into_iter()
+            .filter(|(host, _)| selected.chosen.contains(host))
     });
     let problems: Vec<_> = chosen
         .filter_map(|(_, answer)| answer.err())
@@ -102,9 +114,16 @@ fn verdict(seen: Vec<(&Selected, Answers)>) -> Result<Exit> {
 }
 
 fn hosts<'a>(selected: &'a Selected, answers: &Answers) -> BTreeMap<&'a str, HostStatus> {
-    let views = answers.values().flatten().filter_map(|facts| facts.answer.view());
+    let views = answers
+        .values()
+        .flatten()
+        .filter_map(|facts| facts.answer.view());
     let ahead = views.map(|view| view.raft_index).max().unwrap_or_default();
-    let chosen = selected.cluster.hosts.iter().filter(|host| selected.chosen.contains(&host.name));
+    let chosen = selected
+        .cluster
+        .hosts
+        .iter()
+        .filter(|host| selected.chosen.contains(&host.name));
     chosen
         .map(|host| {
             let status = match answers.get(&host.name) {
@@ -138,9 +157,14 @@ fn answered(facts: &HostFacts, member: &str, ahead: u64) -> HostStatus {
     HostStatus {
         member: name(view.as_ref()).unwrap_or(member).to_owned(),
         error: None,
-        unit: Some(format!("{} ({})", facts.unit.active_state, facts.unit.sub_state)),
+        unit: Some(format!(
+            "{} ({})",
+            facts.unit.active_state, facts.unit.sub_state
+        )),
         role: view.as_ref().map(role),
-        lag: view.as_ref().map(|view| ahead.saturating_sub(view.raft_applied)),
+        lag: view
+            .as_ref()
+            .map(|view| ahead.saturating_sub(view.raft_applied)),
         silent,
         view,
     }
@@ -170,9 +194,16 @@ fn text(cluster: &str, hosts: &BTreeMap<&str, HostStatus>, paint: Paint) -> Stri
     for (host, status) in hosts {
         table.row(row(host, status));
     }
-    let mut text = format!("{}\n{}", paint.bold(&one_line(cluster)), table.painted(paint));
+    let mut text = format!(
+        "{}\n{}",
+        paint.bold(&one_line(cluster)),
+        table.painted(paint)
+    );
     for (host, status) in hosts {
-        let unwell = status.view.as_ref().and_then(|view| view.health.as_ref().err());
+        let unwell = status
+            .view
+            .as_ref()
+            .and_then(|view| view.health.as_ref().err());
         let notes = [status.error.as_ref(), status.silent.as_ref(), unwell];
         for note in notes.into_iter().flatten() {
             let _ = writeln!(text, "{host}: {}", one_line(note));
@@ -184,7 +215,11 @@ fn text(cluster: &str, hosts: &BTreeMap<&str, HostStatus>, paint: Paint) -> Stri
 fn row(host: &str, status: &HostStatus) -> Vec<String> {
     let unit = status.unit.clone().unwrap_or_else(|| "?".to_owned());
     let Some(view) = &status.view else {
-        let health = if status.error.is_some() { "unreachable" } else { "silent" };
+        let health = if status.error.is_some() {
+            "unreachable"
+        } else {
+            "silent"
+        };
         let mut cells = vec!["-".to_owned(); HEAD.len()];
         host.clone_into(&mut cells[0]);
         cells[1] = one_line(&status.member);
@@ -192,7 +227,10 @@ fn row(host: &str, status: &HostStatus) -> Vec<String> {
         cells[11] = unit;
         return cells;
     };
-    let cluster_version = view.cluster_version.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+    let cluster_version = view
+        .cluster_version
+        .as_ref()
+        .map_or_else(|| "?".to_owned(), ToString::to_string);
     vec![
         host.to_owned(),
         one_line(&status.member),
@@ -200,7 +238,12 @@ fn row(host: &str, status: &HostStatus) -> Vec<String> {
         view.version.to_string(),
         cluster_version,
         status.role.unwrap_or("?").to_owned(),
-        if view.health.is_ok() { "healthy" } else { "unhealthy" }.to_owned(),
+        if view.health.is_ok() {
+            "healthy"
+        } else {
+            "unhealthy"
+        }
+        .to_owned(),
         alarms(view),
         size(view),
         view.raft_term.to_string(),
@@ -212,7 +255,11 @@ fn row(host: &str, status: &HostStatus) -> Vec<String> {
 fn alarms(view: &MemberView) -> String {
     let own = view.alarms.iter().filter(|alarm| alarm.member == view.id);
     let kinds: Vec<String> = own.map(|alarm| one_line(&alarm.kind.to_string())).collect();
-    if kinds.is_empty() { "none".to_owned() } else { kinds.join(",") }
+    if kinds.is_empty() {
+        "none".to_owned()
+    } else {
+        kinds.join(",")
+    }
 }
 
 fn size(view: &MemberView) -> String {

@@ -43,7 +43,8 @@ impl<'a> Telling<'a> {
     /// The journal cannot be made; so nothing may be begun.
     pub fn journaled(session: &Session<'a>) -> Result<Self> {
         let context = session.context;
-        let journal = Journal::create(&context.state_dir, &context.run).map_err(|error| unkept(&error))?;
+        let journal =
+            Journal::create(&context.state_dir, &context.run).map_err(|error| unkept(&error))?;
         let recorder = Arc::new(Recorder::new(journal));
         context.place.journal(recorder.path());
         session.signals.record_to(Arc::clone(&recorder));
@@ -101,7 +102,13 @@ impl<'a> Telling<'a> {
     /// # Errors
     /// As [`Self::tell`].
     pub fn no_plan(&self, cluster: &str, findings: Vec<Finding>) -> Result<()> {
-        self.plan(cluster, &Planned { plan: None, findings })
+        self.plan(
+            cluster,
+            &Planned {
+                plan: None,
+                findings,
+            },
+        )
     }
 
     /// Tells the ending, as the last event.

@@ -66,10 +66,19 @@ fn every_command_has_help_with_examples_on_stdout() {
     for command in COMMANDS.into_iter().chain([&["man"][..]]) {
         let output = run(home.path(), &[command, &["--help"]].concat());
         let help = out(&output);
-        assert_eq!((status(&output), err(&output)), (0, String::new()), "{command:?}");
+        assert_eq!(
+            (status(&output), err(&output)),
+            (0, String::new()),
+            "{command:?}"
+        );
         assert!(help.contains("Examples:\n  runner "), "{command:?}: {help}");
         assert!(!help.contains('\u{1b}'), "{command:?}: {help}");
-        let name = ["runner"].iter().chain(command).copied().collect::<Vec<_>>().join("_");
+        let name = ["runner"]
+            .iter()
+            .chain(command)
+            .copied()
+            .collect::<Vec<_>>()
+            .join("_");
         insta::assert_snapshot!(format!("help_{name}"), help);
     }
 }
@@ -78,9 +87,24 @@ fn every_command_has_help_with_examples_on_stdout() {
 fn the_first_help_explains_each_command_in_one_line() {
     let home = home();
     let help = out(&run(home.path(), &["--help"]));
-    for name in ["upgrade", "plan", "check", "status", "rehearse", "inventory", "runs", "completions", "man"] {
-        let line = help.lines().find(|line| line.trim_start().starts_with(name));
-        assert!(line.is_some_and(|line| line.len() > name.len() + 10), "{name}: {help}");
+    for name in [
+        "upgrade",
+        "plan",
+        "check",
+        "status",
+        "rehearse",
+        "inventory",
+        "runs",
+        "completions",
+        "man",
+    ] {
+        let line = help
+            .lines()
+            .find(|line| line.trim_start().starts_with(name));
+        assert!(
+            line.is_some_and(|line| line.len() > name.len() + 10),
+            "{name}: {help}"
+        );
     }
 }
 
@@ -101,7 +125,11 @@ fn no_command_and_unknown_commands_and_flags_are_usage_errors_on_stderr() {
         &["status", "--output", "xml"],
     ] {
         let output = run(home.path(), args);
-        assert_eq!((status(&output), out(&output)), (2, String::new()), "{args:?}");
+        assert_eq!(
+            (status(&output), out(&output)),
+            (2, String::new()),
+            "{args:?}"
+        );
         assert!(!err(&output).is_empty(), "{args:?}");
     }
 }
@@ -118,9 +146,14 @@ fn a_wrong_word_is_answered_with_the_right_one() {
 #[test]
 fn commands_that_are_not_built_are_not_offered() {
     let home = home();
-    for name in ["backup", "rollback", "restore", "apply", "restart", "defrag", "exec", "discover", "timer"] {
+    for name in [
+        "backup", "rollback", "restore", "apply", "restart", "defrag", "exec", "discover", "timer",
+    ] {
         assert_eq!(status(&run(home.path(), &[name])), 2, "{name}");
-        assert!(!out(&run(home.path(), &["--help"])).contains(&format!("\n  {name} ")), "{name}");
+        assert!(
+            !out(&run(home.path(), &["--help"])).contains(&format!("\n  {name} ")),
+            "{name}"
+        );
     }
 }
 
@@ -128,7 +161,10 @@ fn commands_that_are_not_built_are_not_offered() {
 fn version_is_one_line_on_stdout() {
     let home = home();
     let output = run(home.path(), &["--version"]);
-    assert_eq!(out(&output), format!("runner {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        out(&output),
+        format!("runner {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
@@ -136,7 +172,11 @@ fn without_an_inventory_nothing_is_contacted_and_the_flag_is_named() {
     let home = home();
     for command in ["upgrade", "plan", "check", "status"] {
         let output = run(home.path(), &[command]);
-        assert_eq!((status(&output), out(&output)), (2, String::new()), "{command}");
+        assert_eq!(
+            (status(&output), out(&output)),
+            (2, String::new()),
+            "{command}"
+        );
         insta::assert_snapshot!("no_inventory", err(&output));
     }
 }
@@ -144,12 +184,23 @@ fn without_an_inventory_nothing_is_contacted_and_the_flag_is_named() {
 #[test]
 fn a_typo_in_the_inventory_is_shown_with_its_place_and_a_suggestion() {
     let home = home();
-    std::fs::write(home.path().join("inventory.toml"), GOOD.replace("address", "adress")).unwrap();
+    std::fs::write(
+        home.path().join("inventory.toml"),
+        GOOD.replace("address", "adress"),
+    )
+    .unwrap();
     for command in ["upgrade", "plan", "check", "status"] {
         let output = run(home.path(), &[command]);
-        assert_eq!((status(&output), out(&output)), (2, String::new()), "{command}");
+        assert_eq!(
+            (status(&output), out(&output)),
+            (2, String::new()),
+            "{command}"
+        );
         let said = err(&output);
-        assert!(said.starts_with("error: ") && said.contains("inventory.toml:5:1"), "{said}");
+        assert!(
+            said.starts_with("error: ") && said.contains("inventory.toml:5:1"),
+            "{said}"
+        );
         assert!(said.contains("`address`"), "{said}");
     }
 }
@@ -169,9 +220,17 @@ fn no_color_is_honoured_and_color_always_wins() {
     let plain = run(home.path(), &["status"]);
     assert!(!err(&plain).contains('\u{1b}'));
     let asked = run(home.path(), &["status", "--color", "always"]);
-    assert!(err(&asked).contains("\u{1b}[1;31merror:"), "{}", err(&asked));
+    assert!(
+        err(&asked).contains("\u{1b}[1;31merror:"),
+        "{}",
+        err(&asked)
+    );
     let args = ["status", "--color", "auto"];
-    let none = runner(home.path()).env("NO_COLOR", "1").args(args).output().unwrap();
+    let none = runner(home.path())
+        .env("NO_COLOR", "1")
+        .args(args)
+        .output()
+        .unwrap();
     assert!(!err(&none).contains('\u{1b}'));
 }
 
@@ -180,7 +239,11 @@ fn completions_and_man_pages_are_data() {
     let home = home();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = run(home.path(), &["completions", shell]);
-        assert_eq!((status(&output), err(&output)), (0, String::new()), "{shell}");
+        assert_eq!(
+            (status(&output), err(&output)),
+            (0, String::new()),
+            "{shell}"
+        );
         assert!(out(&output).contains("detailed-exitcode"), "{shell}");
     }
     let page = out(&run(home.path(), &["man"]));
@@ -194,14 +257,29 @@ fn past_runs_are_none_at_first_and_that_is_no_error() {
     let home = home();
     let output = run(home.path(), &["runs", "list"]);
     assert_eq!((status(&output), out(&output)), (0, String::new()));
-    assert!(err(&output).contains(".local/state/runner"), "{}", err(&output));
+    assert!(
+        err(&output).contains(".local/state/runner"),
+        "{}",
+        err(&output)
+    );
     assert_eq!(status(&run(home.path(), &["runs", "show", "2026"])), 2);
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let home = home();
-    let script = format!("'{}' completions bash | head -c 10 >/dev/null; echo \"${{PIPESTATUS[0]}}\"", env!("CARGO_BIN_EXE_runner"));
-    let output = Command::new("bash").arg("-c").arg(script).current_dir(home.path()).output().unwrap();
-    assert_eq!((out(&output), err(&output)), ("0\n".to_owned(), String::new()));
+    let script = format!(
+        "'{}' completions bash | head -c 10 >/dev/null; echo \"${{PIPESTATUS[0]}}\"",
+        env!("CARGO_BIN_EXE_runner")
+    );
+    let output = Command::new("bash")
+        .arg("-c")
+        .arg(script)
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        (out(&output), err(&output)),
+        ("0\n".to_owned(), String::new())
+    );
 }

@@ -2,8 +2,8 @@
 
 mod cli;
 mod layering;
-mod reporters;
-mod transport;
 mod lint;
+mod reporters;
 mod scenarios;
+mod transport;
 mod world;
