@@ -36,9 +36,8 @@ pub fn answer(frames: &Frames, host: &Host) -> Result<Answer, ParseError> {
     let spoken = wire::statuses(&status.text()).map(|list| list.into_iter().next());
     Ok(match spoken {
         Ok(Some(spoken)) => Answer::Member(Box::new(view(spoken, health, frames))),
-        Ok(None) => silent(reason(frames, host)),
         Err(error) if status.status == 0 => silent(format!("`etcdctl endpoint status`: {error}")),
-        Err(_) => silent(reason(frames, host)),
+        Ok(None) | Err(_) => silent(reason(frames, host)),
     })
 }
 
@@ -204,5 +203,4 @@ fn logged_error(line: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
 mod tests;

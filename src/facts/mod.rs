@@ -9,6 +9,8 @@ pub mod host;
 pub mod identity;
 pub mod observe;
 pub mod parse;
+#[cfg(test)]
+mod sample;
 mod together;
 pub mod types;
 mod unit;

@@ -7,3 +7,5 @@ mod reporters;
 mod scenarios;
 mod transport;
 mod world;
+mod facts;
+mod local_shell;

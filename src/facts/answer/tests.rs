@@ -3,36 +3,9 @@ use std::path::PathBuf;
 use super::*;
 use crate::etcd::{AlarmKind, Version};
 use crate::facts::parse::frame;
+use crate::facts::sample::{host, recorded};
 use crate::inventory::Auth;
 use crate::secret::Secret;
-
-fn host(url: &str) -> Host {
-    Host {
-        name: "etcd-1".to_owned(),
-        member: "m1".to_owned(),
-        address: "etcd-1".to_owned(),
-        ssh: crate::inventory::Ssh::default(),
-        escalation: crate::inventory::Escalation::None,
-        unit: "etcd.service".to_owned(),
-        data_dir: "/var/lib/etcd".to_owned(),
-        bin_dir: "/usr/local/bin".to_owned(),
-        install_dir: "/opt/etcd".to_owned(),
-        backup_dir: "/var/backups/etcd".to_owned(),
-        client_url: url.to_owned(),
-        tls: None,
-        auth: None,
-        templates: crate::inventory::Templates::default(),
-        vars: serde_json::Map::new(),
-    }
-}
-
-fn recorded(version: &str, name: &str) -> String {
-    let path = format!(
-        "{}/tests/fixtures/etcd-{version}/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
 
 fn read(text: &str, host: &Host) -> Answer {
     answer(&Frames::parse(text.as_bytes()).unwrap(), host).unwrap()
