@@ -40,11 +40,11 @@ pub enum Problem {
     #[error("cluster `{0}` has no hosts")]
     ClusterEmpty(String),
     /// A key is not known here.
-    #[error("unknown key `{key}` in {table}")]
+    #[error("unknown key `{key}` {table}")]
     UnknownKey {
         /// The key.
         key: String,
-        /// The table that it stands in.
+        /// The table that it stands in, with its preposition.
         table: String,
         /// What to do about it.
         fix: Option<String>,
@@ -68,7 +68,7 @@ pub enum Problem {
         table: String,
     },
     /// An `-e` is not `KEY=VALUE`.
-    #[error("`-e {0}` is not `KEY=VALUE`")]
+    #[error("`{0}` is not `KEY=VALUE`")]
     NotASetting(String),
     /// A range runs backwards.
     #[error("range `{0}` runs backwards")]
@@ -341,6 +341,14 @@ impl Problem {
             _ => {}
         }
         any
+    }
+
+    /// Whether a range is wrong.
+    pub(super) fn is_of_range(&self) -> bool {
+        matches!(
+            self,
+            Self::RangeBackwards(_) | Self::RangeTooLarge { .. } | Self::RangeMismatch { .. }
+        )
     }
 
     /// The key of a value that was refused.

@@ -60,26 +60,34 @@ pub fn nested(table: &str) -> &'static [&'static str] {
 
 /// The problem of a key that its table does not know.
 pub fn unknown(key: &str, scope: Scope, table: &str) -> Problem {
-    let fix = elsewhere(key, scope).or_else(|| near(key, known(scope)).map(did_you_mean));
-    Problem::UnknownKey {
-        key: key.to_owned(),
-        table: table.to_owned(),
-        fix,
-    }
+    let table = match scope {
+        Scope::Top => "at the top of the file".to_owned(),
+        _ => format!("in {table}"),
+    };
+    let fix = elsewhere(key, scope).unwrap_or_else(|| meant(key, &known(scope)));
+    let (key, fix) = (key.to_owned(), Some(fix));
+    Problem::UnknownKey { key, table, fix }
 }
 
 /// The problem of a key that a table inside a layer does not know.
 pub fn unknown_nested(key: &str, name: &str, table: &str) -> Problem {
     let fix = if name == "auth" && key == "password" {
-        Some("a password stays out of the inventory: put it into a file and name that as `password_file`".to_owned())
+        "a password stays out of the inventory: put it into a file and name that as `password_file`"
+            .to_owned()
     } else {
-        near(key, nested(name).iter().copied()).map(did_you_mean)
+        meant(key, nested(name))
     };
     Problem::UnknownKey {
         key: key.to_owned(),
-        table: table.to_owned(),
-        fix,
+        table: format!("in {table}"),
+        fix: Some(fix),
     }
+}
+
+/// What was probably meant, or else what could be.
+fn meant(key: &str, known: &[&str]) -> String {
+    near(key, known.iter().copied())
+        .map_or_else(|| format!("known here: {}", known.join(", ")), did_you_mean)
 }
 
 /// "did you mean" of a near text.
@@ -150,7 +158,8 @@ mod tests {
             fix("cluster", Scope::Top).unwrap(),
             "did you mean `clusters`?"
         );
-        assert_eq!(fix("colour", Scope::Host), None);
+        let known = fix("colour", Scope::Top).unwrap();
+        assert_eq!(known, "known here: defaults, backup, releases, clusters");
     }
 
     #[test]

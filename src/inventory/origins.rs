@@ -185,7 +185,7 @@ impl Listing<'_> {
             value: set.map_or_else(|| unset.to_owned(), |set| show(&set.value)),
             from: set.map_or_else(
                 || "built in".to_owned(),
-                |set| self.from(set.pos, set.scope),
+                |set| self.from(key, set.pos, set.scope),
             ),
         });
     }
@@ -202,7 +202,7 @@ impl Listing<'_> {
         });
     }
 
-    fn from(&self, pos: Pos, scope: Scope) -> String {
+    fn from(&self, key: &str, pos: Pos, scope: Scope) -> String {
         let place = self.origins.sources.place(pos);
         let table = match (&place, scope) {
             (Place::Set(_), _) => return "-e".to_owned(),
@@ -212,7 +212,9 @@ impl Listing<'_> {
             (_, Scope::Host) => {
                 format!("[clusters.{}.hosts.{}]", self.cluster.name, self.host.name)
             }
-            (_, Scope::Top | Scope::CommandLine) => "[top]".to_owned(),
+            (_, Scope::Top | Scope::CommandLine) => {
+                format!("[{}]", key.split('.').next().unwrap_or(key))
+            }
         };
         format!("{place} {table}")
     }

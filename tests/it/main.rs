@@ -9,3 +9,4 @@ mod transport;
 mod world;
 mod facts;
 mod local_shell;
+mod inventory;
