@@ -8,9 +8,9 @@ use runner::commands::rehearse::{self, Args, Call, Upgraded};
 use runner::exit::Exit;
 use runner::lab::Dirs;
 
-use crate::common::version;
+use crate::common::{own_dirs, version};
 
-fn args(folder: &tempfile::TempDir, members: usize) -> Args {
+fn args(dirs: &Dirs, members: usize) -> Args {
     Args {
         inventory: None,
         members: Some(members),
@@ -20,10 +20,7 @@ fn args(folder: &tempfile::TempDir, members: usize) -> Args {
         keep: false,
         quiet: false,
         json: true,
-        dirs: Dirs {
-            state: folder.path().join("state"),
-            cache: Dirs::of_user().cache,
-        },
+        dirs: dirs.clone(),
     }
 }
 
@@ -49,8 +46,8 @@ fn ended(exit: Exit) -> Upgraded {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_is_called_with_a_running_cluster_and_its_status_is_the_rehearsals() {
-    let folder = tempfile::tempdir().unwrap();
-    let status = rehearse::run(args(&folder, 3), async |call| {
+    let (_folder, dirs) = own_dirs();
+    let status = rehearse::run(args(&dirs, 3), async |call| {
         assert_eq!(call.target, version("3.5.16"));
         let releases = call.inventory.with_file_name("releases");
         assert!(
@@ -61,15 +58,15 @@ async fn an_upgrade_is_called_with_a_running_cluster_and_its_status_is_the_rehea
         ended(Exit::Done)
     });
     assert_eq!(status.await, Exit::Done);
-    let left = fs::read_dir(folder.path().join("state")).unwrap().flatten();
+    let left = fs::read_dir(&dirs.state).unwrap().flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["lock"], "the lab was taken away");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_write_ends_a_rehearsal_with_6_though_the_upgrade_ended_well() {
-    let folder = tempfile::tempdir().unwrap();
-    let status = rehearse::run(args(&folder, 1), async |call| {
+    let (_folder, dirs) = own_dirs();
+    let status = rehearse::run(args(&dirs, 1), async |call| {
         let deleted = ssh(&call, "ETCDCTL_API=3 etcdctl del --prefix runner-lab/");
         assert_ne!(deleted.trim(), "0");
         ended(Exit::Done)
@@ -79,10 +76,9 @@ async fn a_lost_write_ends_a_rehearsal_with_6_though_the_upgrade_ended_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_upgrade_keeps_its_status_and_a_kept_lab_can_be_destroyed() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut args = args(&folder, 1);
+    let (_folder, dirs) = own_dirs();
+    let mut args = args(&dirs, 1);
     args.keep = true;
-    let dirs = args.dirs.clone();
     let status = rehearse::run(args, async |_| ended(Exit::PutBack));
     assert_eq!(status.await, Exit::PutBack);
     let labs = fs::read_dir(&dirs.state).unwrap().flatten();
@@ -98,10 +94,10 @@ async fn a_failed_upgrade_keeps_its_status_and_a_kept_lab_can_be_destroyed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_nobody_has_is_refused_before_anything_boots() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut args = args(&folder, 1);
+    let (_folder, dirs) = own_dirs();
+    let mut args = args(&dirs, 1);
     args.to = Some(version("3.5.999"));
     let status = rehearse::run(args, async |_| panic!("nothing to upgrade"));
     assert_eq!(status.await, Exit::Refused);
-    assert!(!folder.path().join("state").exists());
+    assert_eq!(fs::read_dir(&dirs.state).unwrap().count(), 0);
 }
