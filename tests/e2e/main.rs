@@ -7,4 +7,5 @@
 
 mod common;
 mod lab;
+mod rehearse;
 mod writer;
