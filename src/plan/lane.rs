@@ -22,8 +22,8 @@ pub(super) struct Lanes<'a> {
 }
 
 /// Whether the installed binaries have to be copied before they are switched away.
-pub(super) fn keeps(seat: &Seat) -> bool {
-    let Some(version) = installed(seat) else {
+pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
+    let Some(version) = installed(seat).filter(|version| *version != to) else {
         return false;
     };
     let staged = seat.facts.staged.get(version);
@@ -45,10 +45,15 @@ struct Previous {
     files: Vec<String>,
 }
 
-/// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway.
+/// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
+/// a member that an interrupted run left down and switched: the newest staged release below the target.
 fn previous(seat: &Seat, to: &Version) -> Option<Previous> {
-    let running = seat.version()?;
     let installed = installed(seat);
+    let newest = || seat.facts.staged.keys().rev().find(|version| *version < to);
+    let running = seat
+        .version()
+        .or(installed.filter(|version| *version < to))
+        .or_else(newest)?;
     if installed != Some(running)
         && let Some(files) = seat
             .facts
@@ -89,11 +94,11 @@ impl<'a> Lanes<'a> {
         waves
     }
 
-    fn lane(seat: &Seat, steps: Vec<Step>) -> Lane {
-        let member = seat.member();
+    fn lane(&self, seat: &Seat, steps: Vec<Step>) -> Lane {
+        let member = seat.member(self.request.facts);
         Lane {
             host: seat.host.name.clone(),
-            member: member.expect("the preflight refuses a silent member"),
+            member: member.expect("the preflight refuses a member that no list knows"),
             steps,
         }
     }
@@ -139,11 +144,11 @@ impl<'a> Lanes<'a> {
             };
             self.plain(verify, limit::SHORT_S)
         }));
-        Self::lane(seat, steps)
+        self.lane(seat, steps)
     }
 
     fn keep(&self, seat: &Seat, bytes: u64) -> Option<Step> {
-        let version = installed(seat).filter(|_| keeps(seat))?;
+        let version = installed(seat).filter(|_| keeps(seat, &self.work.to))?;
         let files = seat.facts.binaries.iter();
         let keep = Action::KeepRelease {
             version: version.clone(),
@@ -200,7 +205,7 @@ impl<'a> Lanes<'a> {
         steps.push(self.step(prune, impossible, limit::SHORT_S));
         Some(Wave {
             purpose: Purpose::Backup,
-            lanes: vec![Self::lane(seat, steps)],
+            lanes: vec![self.lane(seat, steps)],
         })
     }
 
@@ -226,7 +231,7 @@ impl<'a> Lanes<'a> {
         let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);
-        Self::lane(seat, steps)
+        self.lane(seat, steps)
     }
 
     /// Every voter's lane asks: the leadership may have moved since the plan was made. Members that will be on
@@ -238,7 +243,11 @@ impl<'a> Lanes<'a> {
         let mut others = seats(self.request.cluster, self.request.facts);
         others.retain(|other| !other.learner() && other.host.name != seat.host.name);
         others.sort_by_key(|other| self.is_ahead_of(other, seat));
-        let candidates: Vec<MemberRef> = others.iter().filter_map(Seat::member).collect();
+        let candidates: Vec<MemberRef> = others
+            .iter()
+            .filter(|other| other.view.is_some())
+            .filter_map(|other| other.member(self.request.facts))
+            .collect();
         (!candidates.is_empty())
             .then(|| self.plain(Action::MoveLeader { candidates }, limit::MOVE_LEADER_S))
     }
@@ -342,10 +351,7 @@ impl<'a> Lanes<'a> {
         };
         Some(Wave {
             purpose: Purpose::Finish,
-            lanes: vec![Self::lane(
-                last,
-                vec![self.plain(await_it, limit::CLUSTER_VERSION_S)],
-            )],
+            lanes: vec![self.lane(last, vec![self.plain(await_it, limit::CLUSTER_VERSION_S)])],
         })
     }
 }

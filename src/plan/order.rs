@@ -1,4 +1,5 @@
-//! In which order members are worked on: learners, then followers as the inventory lists them, the leader last.
+//! In which order members are worked on: one that is down, learners, followers as the inventory lists them, and
+//! the leader last.
 
 use crate::etcd::MemberId;
 
@@ -13,8 +14,9 @@ pub fn order<'a>(mut seats: Vec<Seat<'a>>, leader: Option<MemberId>) -> Vec<Seat
 fn rank(seat: &Seat, leader: Option<MemberId>) -> u8 {
     let leads = leader.is_some() && seat.view.map(|view| view.id) == leader;
     match (leads, seat.learner()) {
-        (true, _) => 2,
-        (false, true) => 0,
-        (false, false) => 1,
+        _ if seat.view.is_none() => 0,
+        (false, true) => 1,
+        (false, false) => 2,
+        (true, _) => 3,
     }
 }

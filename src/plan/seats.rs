@@ -31,10 +31,17 @@ pub fn seats<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Vec<Seat<'a>>
 }
 
 impl Seat<'_> {
-    /// The member, by the id that it gave itself.
-    pub fn member(&self) -> Option<MemberRef> {
-        self.view.map(|view| MemberRef {
-            id: view.id,
+    /// The member, by the id that it gave itself; one that is silent, as the other members list it.
+    pub fn member(&self, facts: &ClusterFacts) -> Option<MemberRef> {
+        let own = self.view.map(|view| view.id);
+        let id = own.or_else(|| {
+            let mut listed = views(facts).flat_map(|view| &view.members);
+            listed
+                .find(|member| member.name == self.host.member)
+                .map(|member| member.id)
+        })?;
+        Some(MemberRef {
+            id,
             name: self.name().to_owned(),
         })
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::etcd::{MemberId, Version};
+use crate::etcd::{MemberId, Minor, Version};
 use crate::facts::{Arch, ClusterFacts};
 use crate::inventory::Cluster;
 
@@ -56,6 +56,8 @@ pub struct Request<'a> {
     pub settle_least_s: u64,
     /// The most that any step may take, instead of each one's own deadline.
     pub step_timeout_s: Option<u64>,
+    /// Whether an interrupted run is taken up: one voter may be down, and is then worked on first.
+    pub resume: bool,
     /// The run's id, for the names of backups.
     pub run_id: &'a str,
 }
@@ -153,9 +155,16 @@ fn due(request: &Request) -> Result<bool, Finding> {
     if let Some(highest) = seats::highest(request.facts).filter(|high| *high > request.target) {
         return Err(path::older(highest, request.target));
     }
-    Ok(seats::seats(request.cluster, request.facts)
+    let all = seats::seats(request.cluster, request.facts);
+    Ok(all
         .iter()
-        .any(|seat| request.chosen.contains(&seat.host.name) && seat.is_below(request.target)))
+        .any(|seat| in_turn(request, seat, request.target)))
+}
+
+/// Whether a host was chosen and its member runs less, or is the one that an interrupted run left down.
+fn in_turn(request: &Request, seat: &Seat, release: &Version) -> bool {
+    let is_left = || preflight::left_down(request).as_deref() == Some(&*seat.host.name);
+    request.chosen.contains(&seat.host.name) && (seat.is_below(release) || is_left())
 }
 
 fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
@@ -168,7 +177,7 @@ fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
     let all = seats::seats(request.cluster, request.facts);
     let (due, rest): (Vec<_>, Vec<_>) = all
         .into_iter()
-        .partition(|seat| request.chosen.contains(&seat.host.name) && seat.is_below(&to));
+        .partition(|seat| in_turn(request, seat, &to));
     let complete = rest
         .iter()
         .all(|seat| seat.version().is_some_and(|version| *version >= to));
@@ -226,7 +235,7 @@ fn hop(request: &Request, work: &Work) -> Hop {
     let mut waves = Lanes::new(request, work).waves();
     number(&mut waves);
     let last_start = last_start(&waves);
-    let crosses = work.from.minor() != work.to.minor();
+    let crosses = cluster_minor(request).unwrap_or(work.from.minor()) < work.to.minor();
     Hop {
         from: work.from.clone(),
         to: work.to.clone(),
@@ -234,6 +243,14 @@ fn hop(request: &Request, work: &Work) -> Hop {
         rules: cited(request.rules, &work.from, &work.to),
         waves,
     }
+}
+
+/// The line that the cluster as a whole is at: it rises once, after the last member.
+fn cluster_minor(request: &Request) -> Option<Minor> {
+    seats::views(request.facts)
+        .filter_map(|view| view.cluster_version.as_ref())
+        .map(Version::minor)
+        .min()
 }
 
 fn number(waves: &mut [Wave]) {

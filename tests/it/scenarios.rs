@@ -31,6 +31,9 @@ struct Scenario {
     limit: Option<Vec<String>>,
     /// The number of the member that leads; 1 if left out.
     leader: Option<usize>,
+    /// Whether an interrupted run is taken up.
+    #[serde(default)]
+    resume: bool,
     /// Whether etcd's authentication is on.
     #[serde(default)]
     auth: bool,
@@ -52,6 +55,7 @@ struct Scenario {
 struct Different {
     version: Option<String>,
     installed: Option<String>,
+    staged: Vec<String>,
     silent: Option<String>,
     unhealthy: Option<String>,
     alarm: Option<String>,
@@ -84,6 +88,7 @@ impl Scenario {
         if let Some(limit) = &self.limit {
             world.chosen = limit.iter().cloned().collect();
         }
+        world.resume = self.resume;
         self.cluster(&mut world);
         for name in world.chosen_names() {
             self.all.apply(&mut world, &name);
@@ -192,10 +197,12 @@ impl Different {
             }
         }
         if let Some(behind) = self.behind {
-            world.view(name).raft_applied -= 1000;
+            let applied = world.view(name).raft_applied;
             for view in world.views() {
                 view.raft_index += behind;
+                view.raft_applied += behind;
             }
+            world.view(name).raft_applied = applied;
         }
         if let Some(kind) = &self.alarm {
             let member = world.view(name).id;
@@ -222,6 +229,11 @@ impl Different {
         let host = world.host(name);
         if let Some(release) = &self.installed {
             host.binaries = binaries(release);
+        }
+        for release in &self.staged {
+            let files = binaries(release).into_iter();
+            let files = files.map(|(name, binary)| (name, binary.sha256)).collect();
+            host.staged.insert(version(release), files);
         }
         let unit = &mut host.unit;
         if let Some(exec) = &self.exec {

@@ -24,6 +24,7 @@ pub struct World {
     pub available: Available,
     pub releases: Releases,
     pub rules: Rules,
+    pub resume: bool,
 }
 
 pub fn version(text: &str) -> Version {
@@ -65,6 +66,7 @@ impl World {
             available: Available::Any,
             releases: releases(&["3.4.23", "3.4.45", "3.5.16", "3.5.30", target]),
             rules: Rules::default(),
+            resume: false,
         }
     }
 
@@ -80,6 +82,7 @@ impl World {
             on_failure: OnFailure::Undo,
             settle_least_s: 0,
             step_timeout_s: None,
+            resume: self.resume,
             run_id: "20261120T120102Z-4f2a",
         }
     }

@@ -9,10 +9,9 @@ use crate::plan::upgrade::{Request, Work};
 
 use super::mib;
 
-/// A member preallocates its next WAL file.
+/// A member preallocates its next WAL file. It also writes a second database when it receives a snapshot.
 const WAL_BYTES: u64 = 64 * 1024 * 1024;
-const RULE: &str =
-    "etcd writes a second database when it receives a snapshot, and preallocates its WAL";
+const RULE: &str = "etcd: server/storage/wal, SegmentSizeBytes";
 
 struct Need {
     what: &'static str,
@@ -54,7 +53,7 @@ fn release(request: &Request, work: &Work, seat: &Seat) -> Option<Need> {
         .filter(|(name, file)| missing(name, &file.sha256))
         .map(|(_, file)| file.bytes)
         .sum();
-    let old = if keeps(seat) { all } else { 0 };
+    let old = if keeps(seat, &work.to) { all } else { 0 };
     Some(Need {
         what: "releases",
         path: seat.host.install_dir.clone(),

@@ -103,7 +103,7 @@ fn exec(seat: &Seat) -> Option<Finding> {
     }
     let hint = match exec.strip_suffix("/etcd") {
         Some(folder) if !folder.is_empty() => {
-            format!("set `bin_dir = \"{folder}\"` for {}", seat.host.name)
+            format!("set `bin_dir = \"{folder}\"` in the inventory")
         }
         _ => format!("let the unit start `{want}`, which is what an upgrade switches"),
     };
@@ -142,8 +142,8 @@ fn data_dir(seat: &Seat) -> Option<Finding> {
             format!("etcd uses `{}`, the inventory says `{want}`", data.in_use),
         )
         .hint(format!(
-            "set `data_dir = \"{}\"` for {}",
-            data.in_use, host.name
+            "set `data_dir = \"{}\"` in the inventory",
+            data.in_use
         )),
     )
 }

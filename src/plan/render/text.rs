@@ -32,12 +32,29 @@ pub fn planned(planned: &Planned, style: Style) -> String {
     }
 }
 
-/// Findings, one paragraph each.
+/// Findings, one paragraph each; what is the same of several subjects is told once.
 pub fn findings(findings: &[Finding], style: Style) -> String {
-    findings
-        .iter()
+    let mut told: Vec<Finding> = Vec::new();
+    for finding in findings {
+        match told
+            .iter_mut()
+            .find(|known| is_same_but_subject(known, finding))
+        {
+            Some(known) => known.subject = format!("{}, {}", known.subject, finding.subject),
+            None => told.push(finding.clone()),
+        }
+    }
+    told.iter()
         .map(|finding| one_finding(finding, style))
         .collect()
+}
+
+fn is_same_but_subject(a: &Finding, b: &Finding) -> bool {
+    let rest = |finding: &Finding| Finding {
+        subject: String::new(),
+        ..finding.clone()
+    };
+    rest(a) == rest(b)
 }
 
 fn one_finding(finding: &Finding, style: Style) -> String {
@@ -221,10 +238,10 @@ fn one_step(step: &Step, ids: &[String]) -> String {
     text
 }
 
-/// Step numbers; many of them by first and last alone.
+/// Step numbers; of many the first two and the last.
 fn numbers(ids: &[String]) -> String {
     match ids {
-        [first, .., last] if ids.len() > 3 => format!("{first}…{last}"),
+        [first, second, .., last] if ids.len() > 3 => format!("{first},{second}…{last}"),
         _ => ids.join(","),
     }
 }
