@@ -10,3 +10,6 @@ mod world;
 mod facts;
 mod local_shell;
 mod inventory;
+mod engine_rig;
+mod sim;
+mod sweep;
