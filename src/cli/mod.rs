@@ -129,6 +129,9 @@ pub struct Target {
         hide_possible_values = true
     )]
     pub on_failure: Failing,
+    /// Take up an interrupted run: a member may be down, and is worked on first
+    #[arg(long)]
+    pub resume: bool,
     /// Go on in spite of findings with this code (repeatable)
     #[arg(long, value_name = "CODE")]
     pub acknowledge: Vec<String>,

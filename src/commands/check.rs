@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::decide::{Decision, Goal, accepted};
+use super::out;
 use super::plan::{decide_all, together};
 use super::session::{Session, with};
 use super::telling::Telling;
@@ -40,7 +41,7 @@ async fn check(session: &Session<'_>, telling: &Telling<'_>, goal: &Goal) -> Res
     for (selected, decision) in &decisions {
         if !session.context.json() {
             let paint = session.context.out.stdout;
-            session.context.out.data(&text(selected, decision, paint));
+            out::data(&text(selected, decision, paint));
         }
         refused.extend(accepted(&selected.cluster.name, &decision.planned, goal).err());
     }

@@ -72,14 +72,17 @@ impl Context {
                 |dir| dir.join("runner/releases"),
             )
     }
+}
 
-    /// A runtime for commands that talk to hosts.
-    pub fn runtime(&self) -> Result<tokio::runtime::Runtime> {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new(Exit::Bug, Problem::of(&error)))
-    }
+/// A runtime for commands that talk to hosts.
+///
+/// # Errors
+/// The system gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Bug, Problem::of(&error)))
 }
 
 fn state_dir(global: &Global) -> Result<PathBuf> {

@@ -103,6 +103,7 @@ pub async fn decide(
             .global
             .timeout
             .map(|most| most.as_secs().max(1)),
+        resume: goal.target.resume,
         run_id: &session.context.run,
     });
     telling.plan(&selected.cluster.name, &planned)?;
@@ -201,8 +202,7 @@ fn no_release(
     error: &ReleaseError,
 ) -> Failure {
     let cluster = &selected.cluster.name;
-    let problem = Problem::of(error)
-        .hint("look at `source` and `sha256sums` under `[releases]` in the inventory");
+    let problem = Problem::of(error).hint(error.hint());
     let reason = std::iter::once(problem.what.clone()).chain(problem.because.clone());
     let reason = reason.collect::<Vec<_>>().join(": ");
     let finding = Finding::block("RELEASE_UNUSABLE", target.to_string(), reason);

@@ -1,9 +1,9 @@
 //! One cluster's upgrade, hop after hop. Later hops are looked at and planned again at the boundary, visibly.
 
 use super::decide::{Decision, Goal, accepted, decide};
-use super::plan::text;
 use super::session::Session;
 use super::telling::Telling;
+use super::upgrade::tell_plan;
 use crate::engine::Engine;
 use crate::error::{Failure, Result};
 use crate::event::Ending;
@@ -68,10 +68,7 @@ async fn again(
     before: &Decision,
 ) -> Result<Decision> {
     let next = decide(session, telling, selected, goal, &before.target).await?;
-    let context = session.context;
-    session
-        .voice
-        .say(text(context, selected, &next, context.out.stderr));
+    tell_plan(session, selected, &next);
     accepted(&selected.cluster.name, &next.planned, goal)?;
     Ok(next)
 }

@@ -1,5 +1,6 @@
 //! One run a cluster at a time, on this machine.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -68,7 +69,7 @@ fn file_name(cluster: &str) -> String {
         if byte.is_ascii_alphanumeric() || byte == b'-' {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("_{byte:02x}"));
+            let _ = write!(name, "_{byte:02x}");
         }
     }
     name + ".lock"

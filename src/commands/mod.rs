@@ -20,6 +20,7 @@ mod man;
 mod out;
 mod panics;
 mod plan;
+mod rehearsal;
 pub mod rehearse;
 mod runs;
 mod session;
@@ -63,10 +64,10 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Plan(args) => plan::run(context, &args.target, args.detailed_exitcode),
         Command::Check(args) => check::run(context, &args),
         Command::Status => status::run(context),
-        Command::Rehearse(args) => upgrade::rehearse(context, args),
+        Command::Rehearse(args) => rehearsal::run(context, args),
         Command::Inventory { command } => show::run(context, &command),
         Command::Runs { command } => runs::run(context, &command),
-        Command::Completions { shell } => Ok(completions::run(context, shell)),
-        Command::Man { dir } => man::run(context, dir.as_deref()),
+        Command::Completions { shell } => Ok(completions::run(shell)),
+        Command::Man { dir } => man::run(dir.as_deref()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::decide::{Decision, Goal, accepted, decide};
+use super::out;
 use super::session::{Session, with};
 use super::telling::Telling;
 use crate::cli::Target;
@@ -91,9 +92,7 @@ pub fn together(failures: Vec<Failure>) -> Option<Failure> {
 
 fn show(context: &Context, selected: &Selected, decision: &Decision) {
     if !context.json() {
-        context
-            .out
-            .data(&text(context, selected, decision, context.out.stdout));
+        out::data(&text(context, selected, decision, context.out.stdout));
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, runtime};
 use super::signals::Signals;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
@@ -13,7 +13,7 @@ use crate::report::{Show, Voice};
 use crate::transport::ssh::{Settings, Ssh};
 
 /// Gathering hashes two etcd releases, which takes a second or two on a slow disk; a minute is generous.
-const LOOK: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Clusters, and the ways to hosts and people.
 pub struct Session<'a> {
@@ -36,7 +36,7 @@ pub struct Session<'a> {
 /// An invalid inventory, before anything is contacted; and whatever `act` comes to.
 pub fn with(context: &Context, act: impl AsyncFnOnce(&Session) -> Result<Exit>) -> Result<Exit> {
     let selected = selection(context)?;
-    let runtime = context.runtime()?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(within(context, selected, act));
     // Waits for no question that nobody answers and no download that an interrupt has left behind.
     runtime.shutdown_background();

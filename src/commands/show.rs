@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::inventory;
+use super::out;
 use super::session::{load, selection};
 use crate::cli::Inventory;
 use crate::error::{Failure, Problem, Result};
@@ -22,9 +23,9 @@ pub fn run(context: &Context, command: &Inventory) -> Result<Exit> {
 fn list(context: &Context) -> Result<()> {
     let selected = selection(context)?;
     if context.json() {
-        context.out.object(&inventory::list_json(&selected));
+        out::object(&inventory::list_json(&selected));
     } else {
-        context.out.data(&inventory::list(&selected));
+        out::data(&inventory::list(&selected));
     }
     Ok(())
 }
@@ -34,11 +35,9 @@ fn show(context: &Context, host: &str) -> Result<()> {
     let unknown = |error| Failure::new(Exit::Usage, Problem::of(&error));
     if context.json() {
         let object = inventory::show_json(&loaded, host).map_err(unknown)?;
-        context.out.object(&object);
+        out::object(&object);
     } else {
-        context
-            .out
-            .data(&inventory::show(&loaded, host).map_err(unknown)?);
+        out::data(&inventory::show(&loaded, host).map_err(unknown)?);
     }
     Ok(())
 }

@@ -1,15 +1,13 @@
 //! `runner upgrade`: look, decide, show, ask, do, cluster after cluster.
 
-use std::time::{Duration, Instant};
-
 use super::confirm::confirm;
 use super::context::Context;
 use super::decide::{Decision, Goal, accepted};
 use super::plan::{decide_all, text, together};
-use super::session::{Session, load, selection, with, within};
+use super::session::{Session, with};
 use super::telling::Telling;
-use super::{hops, lock, rehearse as lab};
-use crate::cli::{Global, Rehearse, Target};
+use super::{hops, lock, out};
+use crate::cli::Target;
 use crate::error::{Failure, Problem, Result};
 use crate::event::Ending;
 use crate::exit::Exit;
@@ -30,16 +28,11 @@ pub fn run(context: &Context, target: &Target) -> Result<Exit> {
     .map_err(unchanged)
 }
 
-/// Boots a lab and runs the same upgrade there.
+/// Upgrades every selected cluster, within a session.
 ///
 /// # Errors
-/// An invalid inventory.
-pub fn rehearse(context: &Context, args: Rehearse) -> Result<Exit> {
-    let dirs = crate::lab::Dirs::default();
-    todo!("{args:?} {dirs:?}")
-}
-
-async fn upgrade(session: &Session<'_>, goal: &Goal) -> Result<Exit> {
+/// As [`run`].
+pub async fn upgrade(session: &Session<'_>, goal: &Goal) -> Result<Exit> {
     let _locks = lock::take(session.context, &session.selected)?;
     let telling = Telling::journaled(session)?;
     let endings = match begin(session, &telling, goal).await {
@@ -61,12 +54,7 @@ async fn begin<'s>(
     let decisions = decide_all(session, telling, goal).await?;
     let mut refused = Vec::new();
     for (selected, decision) in &decisions {
-        session.voice.say(text(
-            session.context,
-            selected,
-            decision,
-            session.context.out.stderr,
-        ));
+        tell_plan(session, selected, decision);
         refused.extend(accepted(&selected.cluster.name, &decision.planned, goal).err());
     }
     if let Some(failure) = together(refused) {
@@ -82,6 +70,18 @@ async fn begin<'s>(
         }
     }
     Ok(decisions)
+}
+
+/// Shows the plan, unless nobody wants to see it: it is data already, or there is neither talk nor a question.
+pub fn tell_plan(session: &Session, selected: &Selected, decision: &Decision) {
+    let global = &session.context.global;
+    if global.yes && (global.quiet || session.context.json()) {
+        return;
+    }
+    let paint = session.context.out.stderr;
+    session
+        .voice
+        .say(text(session.context, selected, decision, paint));
 }
 
 fn question(plan: &Plan, cluster: &str) -> String {
@@ -157,9 +157,7 @@ fn conclude(session: &Session, telling: &Telling, endings: &[Ending]) -> Result<
     session.quiet();
     if !context.json() {
         let took = context.began.elapsed();
-        context
-            .out
-            .data(&summary::text(endings, took, context.out.stdout));
+        out::data(&summary::text(endings, took, context.out.stdout));
     }
     told.map_err(|failure| failure.changed(changed(endings)))?;
     if exit == Exit::Done {

@@ -2,6 +2,10 @@
 //!
 //! ssh itself does names, keys, agents, jump hosts and encryption, so whatever works with `ssh` by hand works here.
 //! This module starts the masters and keeps their words; the `openssh` crate speaks to their control sockets.
+#![expect(
+    clippy::disallowed_types,
+    reason = "this is the one module that speaks SSH"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,15 +1,15 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod cli;
+mod engine_rig;
+mod facts;
+mod inventory;
 mod layering;
 mod lint;
+mod local_shell;
 mod reporters;
 mod scenarios;
-mod transport;
-mod world;
-mod facts;
-mod local_shell;
-mod inventory;
-mod engine_rig;
 mod sim;
 mod sweep;
+mod transport;
+mod world;
