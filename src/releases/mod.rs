@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::etcd::Version;
+use crate::etcd::{Minor, Version};
 use crate::facts::Arch;
 
 mod cache;
@@ -137,7 +137,7 @@ pub type Watch<'a> = dyn Fn(Progress<'_>) + 'a;
 
 /// The binaries that a release of this version must have.
 pub fn binaries_of(version: &Version) -> &'static [&'static str] {
-    if *version < Version::new(3, 5, 0) {
+    if version.minor() < Minor::new(3, 5) {
         &["etcd", "etcdctl"]
     } else {
         &["etcd", "etcdctl", "etcdutl"]

@@ -89,7 +89,10 @@ fn answer(mut stream: TcpStream, routes: &Mutex<Routes>) -> String {
         .map_while(Result::ok)
         .take_while(|line| !line.is_empty())
         .collect();
-    let path = head[0].split(' ').nth(1).unwrap().to_owned();
+    let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else {
+        return "not HTTP".to_owned(); // such as the first words of TLS
+    };
+    let path = path.to_owned();
     let missing = Reply {
         status: 404,
         body: Vec::new(),

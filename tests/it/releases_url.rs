@@ -108,3 +108,12 @@ fn a_server_that_is_not_there_is_an_error_with_a_hint() {
     assert!(matches!(error, ReleaseError::Transfer { .. }), "{error}");
     assert!(error.hint().contains("network"));
 }
+
+#[test]
+fn a_server_that_does_not_speak_tls_is_an_error() {
+    let (bench, server) = (Bench::new(), Server::start());
+    let url = server.url("/etcd.tar.gz").replace("http:", "https:");
+    let error = bench.get(&url, None).unwrap_err();
+    assert!(matches!(error, ReleaseError::Transfer { .. }), "{error}");
+    assert!(bench.cached().is_empty());
+}
