@@ -2,8 +2,9 @@
 //!
 //! # Where a release may come from
 //!
-//! [`ReleaseSource::source`](crate::inventory::ReleaseSource) is one of the following; `{version}` (such as `3.5.16`), `{arch}` (such as `amd64`) and,
-//! in paths, `*` may stand in any part of it. A relative path starts at its `base`; `file://` is a path.
+//! `source` of [`ReleaseSource`](crate::inventory::ReleaseSource) is one of the following; `{version}` (such as
+//! `3.5.16`), `{arch}` (such as `amd64`) and, in paths, `*` may stand in any part of it. A relative path starts at
+//! its `base`; `file://` is a path.
 //!
 //! * an `http://` or `https://` URL of an archive, or of two `.deb` files separated by a comma or white space;
 //! * a folder of archives whose names say `etcd`, the version and the architecture, as those of etcd do;
@@ -23,7 +24,8 @@
 //! them, that they report the version that they were found under. `etcdutl` is asked for from 3.5 on.
 //!
 //! `sha256sums` that equals [`DEFAULT_SHA256SUMS`] says nothing about a local source and is not fetched for one;
-//! any other is used for every source. Only a folder of binaries may be listed under `<version>/etcd` and the like.
+//! any other is used for every source. The name in a line may have folders before it, such as `3.5.16/etcd`, as long
+//! as the file's path ends with it.
 //!
 //! # The cache
 //!
