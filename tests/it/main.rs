@@ -13,3 +13,7 @@ mod sim;
 mod sweep;
 mod transport;
 mod world;
+mod releases;
+mod releases_kit;
+mod releases_server;
+mod releases_url;
