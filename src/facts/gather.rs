@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::etcd::Version;
@@ -13,7 +14,6 @@ use super::HostFacts;
 use super::host::host_facts;
 use super::observe::{connection, secrets};
 use super::parse::{Frames, ParseError};
-use super::together::together;
 
 /// The title of the gathering command.
 pub const TITLE: &str = "gather facts";
@@ -109,7 +109,7 @@ pub async fn gather(
         );
         (host.name.clone(), found)
     });
-    together(asked).await.into_iter().collect()
+    join_all(asked).await.into_iter().collect()
 }
 
 /// Gathers the facts of one host.
