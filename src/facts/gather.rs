@@ -66,23 +66,25 @@ impl GatherError {
             Self::NoSystemd { .. } => {
                 "hosts need systemd as their init system and root or `become` to read it".to_owned()
             }
-            Self::Garbled { error, .. } => match error {
-                ParseError::Missing(_) | ParseError::CutOff { .. } => {
-                    "the script was cut short; try a longer `--timeout`".to_owned()
-                }
-                ParseError::NotAFrame { .. } => {
-                    "something prints into ssh's output, such as a shell profile; let it be silent \
-                     where the shell is not interactive"
-                        .to_owned()
-                }
-                ParseError::Unexpected { frame, .. } if frame == "sha256" => {
-                    "hosts need `sha256sum` or `openssl`".to_owned()
-                }
-                ParseError::Unexpected { .. } => {
-                    "hosts need the usual tools: coreutils, sed, grep".to_owned()
-                }
-            },
+            Self::Garbled { error, .. } => hint(error).to_owned(),
         }
+    }
+}
+
+fn hint(error: &ParseError) -> &'static str {
+    match error {
+        ParseError::Missing(_) | ParseError::CutOff { .. } => {
+            "the script was cut short; try a longer `--timeout`"
+        }
+        ParseError::NotAFrame { .. } => {
+            "something prints into ssh's output, such as a shell profile; keep it silent where no person looks"
+        }
+        ParseError::Unexpected { frame, .. } => match frame.as_str() {
+            "user" => "log in as root, or set `become`",
+            "arch" => "etcd is released for x86_64, aarch64, ppc64le and s390x",
+            "sha256" => "hosts need `sha256sum` or `openssl`",
+            _ => "hosts need the usual tools: coreutils, sed, grep",
+        },
     }
 }
 

@@ -18,6 +18,7 @@ const TEXT_LIMIT: u64 = 256 * 1024;
 /// # Errors
 /// [`ParseError`] at the first frame that is missing or is not what its tool prints.
 pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostFacts, ParseError> {
+    root(frames.need("user")?)?;
     let digests = digests(frames.need("sha256")?)?;
     Ok(HostFacts {
         hostname: frames.need("host")?.text(),
@@ -37,6 +38,15 @@ pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostF
         files: files(frames)?,
         answer: answer(frames, host)?,
     })
+}
+
+/// Anyone else would see half of it: no environment of the process, nothing in the data folder.
+fn root(frame: &Frame) -> Result<(), ParseError> {
+    if frame.text() == "0" {
+        Ok(())
+    } else {
+        Err(frame.unexpected("root's user id, 0"))
+    }
 }
 
 fn arch(frame: &Frame) -> Result<Arch, ParseError> {

@@ -214,6 +214,10 @@ async fn what_is_missing_on_a_host_is_an_error_that_names_it() {
         "{error}"
     );
     let stage = Stage::new("3.5.16");
+    stage.tool("id", "echo 1000");
+    let error = facts(&stage, SHELLS[0], stage.host()).await.unwrap_err();
+    assert_eq!(error.hint(), "log in as root, or set `become`");
+    let stage = Stage::new("3.5.16");
     stage.tool("date", "kill -9 $PPID");
     let error = facts(&stage, SHELLS[0], stage.host()).await.unwrap_err();
     assert!(
