@@ -280,6 +280,17 @@ mod tests {
         assert_eq!(facts.answer.view().unwrap().health, Ok(()));
     }
 
+    #[test]
+    fn an_output_that_ends_early_never_passes_for_facts() {
+        let whole = sample::recorded("3.4.23", "single.gather");
+        let host = sample::host("http://127.0.0.1:2379");
+        for (end, _) in whole.char_indices() {
+            let read = Frames::parse(&whole.as_bytes()[..end]);
+            let facts = read.and_then(|frames| host_facts(&frames, &host, 0));
+            assert!(facts.is_err(), "cut at byte {end}");
+        }
+    }
+
     fn one(name: &str, body: &str) -> Frame {
         let frames = Frames::parse(frame(name, 0, body).as_bytes()).unwrap();
         frames.get(name).unwrap().clone()
