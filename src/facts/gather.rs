@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::etcd::Version;
@@ -13,7 +14,6 @@ use super::HostFacts;
 use super::host::host_facts;
 use super::observe::{connection, secrets};
 use super::parse::{Frames, ParseError};
-use super::together::together;
 
 /// The title of the gathering command.
 pub const TITLE: &str = "gather facts";
@@ -66,23 +66,25 @@ impl GatherError {
             Self::NoSystemd { .. } => {
                 "hosts need systemd as their init system and root or `become` to read it".to_owned()
             }
-            Self::Garbled { error, .. } => match error {
-                ParseError::Missing(_) | ParseError::CutOff { .. } => {
-                    "the script was cut short; try a longer `--timeout`".to_owned()
-                }
-                ParseError::NotAFrame { .. } => {
-                    "something prints into ssh's output, such as a shell profile; let it be silent \
-                     where the shell is not interactive"
-                        .to_owned()
-                }
-                ParseError::Unexpected { frame, .. } if frame == "sha256" => {
-                    "hosts need `sha256sum` or `openssl`".to_owned()
-                }
-                ParseError::Unexpected { .. } => {
-                    "hosts need the usual tools: coreutils, sed, grep".to_owned()
-                }
-            },
+            Self::Garbled { error, .. } => hint(error).to_owned(),
         }
+    }
+}
+
+fn hint(error: &ParseError) -> &'static str {
+    match error {
+        ParseError::Missing(_) | ParseError::CutOff { .. } => {
+            "the script was cut short; try a longer `--timeout`"
+        }
+        ParseError::NotAFrame { .. } => {
+            "something prints into ssh's output, such as a shell profile; keep it silent where no person looks"
+        }
+        ParseError::Unexpected { frame, .. } => match frame.as_str() {
+            "user" => "log in as root, or set `become`",
+            "arch" => "etcd is released for x86_64, aarch64, ppc64le and s390x",
+            "sha256" => "hosts need `sha256sum` or `openssl`",
+            _ => "hosts need the usual tools: coreutils, sed, grep",
+        },
     }
 }
 
@@ -109,7 +111,7 @@ pub async fn gather(
         );
         (host.name.clone(), found)
     });
-    together(asked).await.into_iter().collect()
+    join_all(asked).await.into_iter().collect()
 }
 
 /// Gathers the facts of one host.

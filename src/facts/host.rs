@@ -18,6 +18,7 @@ const TEXT_LIMIT: u64 = 256 * 1024;
 /// # Errors
 /// [`ParseError`] at the first frame that is missing or is not what its tool prints.
 pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostFacts, ParseError> {
+    root(frames.need("user")?)?;
     let digests = digests(frames.need("sha256")?)?;
     Ok(HostFacts {
         hostname: frames.need("host")?.text(),
@@ -37,6 +38,15 @@ pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostF
         files: files(frames)?,
         answer: answer(frames, host)?,
     })
+}
+
+/// Anyone else would see half of it: no environment of the process, nothing in the data folder.
+fn root(frame: &Frame) -> Result<(), ParseError> {
+    if frame.text() == "0" {
+        Ok(())
+    } else {
+        Err(frame.unexpected("root's user id, 0"))
+    }
 }
 
 fn arch(frame: &Frame) -> Result<Arch, ParseError> {
@@ -268,6 +278,17 @@ mod tests {
         );
         assert_eq!((unit.mode, unit.owner.as_str()), (0o644, "root:root"));
         assert_eq!(facts.answer.view().unwrap().health, Ok(()));
+    }
+
+    #[test]
+    fn an_output_that_ends_early_never_passes_for_facts() {
+        let whole = sample::recorded("3.4.23", "single.gather");
+        let host = sample::host("http://127.0.0.1:2379");
+        for (end, _) in whole.char_indices() {
+            let read = Frames::parse(&whole.as_bytes()[..end]);
+            let facts = read.and_then(|frames| host_facts(&frames, &host, 0));
+            assert!(facts.is_err(), "cut at byte {end}");
+        }
     }
 
     fn one(name: &str, body: &str) -> Frame {

@@ -11,7 +11,6 @@ pub mod observe;
 pub mod parse;
 #[cfg(test)]
 mod sample;
-mod together;
 pub mod types;
 mod unit;
 

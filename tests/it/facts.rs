@@ -72,7 +72,7 @@ async fn etcdctl_is_told_the_url_the_certificates_and_the_user_and_nothing_of_th
     let stage = Stage::new("3.5.16");
     stage.script(
         "bin/etcdctl",
-        "echo \"$*\" >&2; env | grep '^ETCD' | sort >&2; exit 3",
+        "echo \"$*\" >&2; env | grep -i '^ETCD\\|proxy' | sort >&2; exit 3",
     );
     let mut host = stage.host();
     host.client_url = "https://10.0.0.1:2379/".to_owned();
@@ -105,6 +105,12 @@ async fn each_reason_for_silence_is_told_apart() {
     assert_eq!(
         refused,
         "connection refused: nothing listens at `http://127.0.0.1:2379`"
+    );
+    stage.tool("curl", "echo 'curl: (28) Operation timed out' >&2; exit 28");
+    let late = silent(observe_host(&shell, &stage.host(), DEADLINE).await);
+    assert!(
+        late.starts_with("no answer from `http://127.0.0.1:2379` in time"),
+        "{late}"
     );
     stage.tool("curl", "echo '{}'");
     stage.script(

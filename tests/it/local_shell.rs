@@ -6,6 +6,14 @@ use std::process::Stdio;
 use async_trait::async_trait;
 use runner::transport::{Command, Output, Stage, Transport, Unreachable};
 
+/// What a login might bring along and no question may be steered by.
+const STRAY: [(&str, &str); 4] = [
+    ("ETCDCTL_ENDPOINTS", "http://192.0.2.1:2379"),
+    ("ETCDCTL_CACERT", "/nonexistent/ca.crt"),
+    ("ETCD_NAME", "stray"),
+    ("https_proxy", "http://192.0.2.1:3128"),
+];
+
 /// Runs each script by `shell`, with `path` before the usual folders.
 pub struct LocalShell {
     /// The shell and its words: `dash`, `bash --posix`.
@@ -30,6 +38,7 @@ impl Transport for LocalShell {
             .args(&command.args)
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", self.path.display()))
+            .envs(STRAY)
             .stdin(Stdio::null());
         for (name, secret) in &command.secrets {
             process.env(name, secret.reveal());

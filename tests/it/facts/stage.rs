@@ -32,6 +32,7 @@ impl Stage {
             fs::create_dir_all(stage.path(folder)).unwrap();
         }
         stage.install("bin", version);
+        stage.tool("id", "echo 0");
         stage.tool(
             "curl",
             &format!("cat '{}'", fixture(version, "version.json").display()),
