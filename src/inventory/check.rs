@@ -199,7 +199,11 @@ fn port_of(authority: &str) -> Option<bool> {
 pub fn source(key: &str, given: &str) -> Result<String, Problem> {
     let url = text(key, given)?;
     placeholders(key, &url, &["version", "arch"], "`{version}` and `{arch}`")?;
+    let authority = |rest: &str| rest.split('/').next().unwrap_or("").to_owned();
     match url.split_once("://") {
+        Some((_, rest)) if authority(rest).contains('@') => {
+            Err(Problem::UrlWithPassword(key.to_owned()))
+        }
         Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => Ok(url),
         Some(_) => Err(Problem::NotAUrl {
             key: key.to_owned(),

@@ -198,6 +198,7 @@ fn a_source_knows_its_placeholders_and_schemes() {
         "https://",
         "https://x/{os}",
         "https://x/{version",
+        "https://me:pw@x/{version}",
     ] {
         assert!(source("releases.source", bad).is_err(), "{bad}");
     }

@@ -13,6 +13,7 @@ use crate::etcd::Version;
 use crate::secret::Secret;
 
 mod check;
+mod echo;
 mod error;
 mod files;
 mod hint;

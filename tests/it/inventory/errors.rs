@@ -207,3 +207,19 @@ fn a_value_given_on_the_command_line_is_never_repeated_when_its_key_is_wrong() {
     );
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn rarer_mistakes_say_what_is_wrong_too() {
+    let text = std::fs::read_to_string(repository().join("tests/it/inventory/rare.toml")).unwrap();
+    let folder = Folder::new(&[
+        ("rare.toml", &text),
+        ("huge.toml", "a = 99999999999999999999\n"),
+        ("t.j2", ""),
+    ]);
+    std::fs::write(folder.path("latin1.toml"), b"a = \"\xe4\"").unwrap();
+    let shown = folder.complaint(
+        &["rare.toml", "huge.toml", "latin1.toml", "."],
+        &["jump=[\"a", "=1"],
+    );
+    insta::assert_snapshot!("rare", shown.replace("DIR/.:", "DIR/:"));
+}
