@@ -342,10 +342,24 @@ impl fmt::Display for Errors {
 
 impl fmt::Display for Clash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.problem)?;
+        let problem = self.problem.to_string();
+        write!(f, "{}: {}", self.place, printable(&problem))?;
         match self.problem.hint() {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
+            Some(hint) => write!(f, "\n  hint: {}", printable(&hint)),
             None => Ok(()),
         }
     }
+}
+
+/// The text with its control characters escaped: a TOML text can hold any, a terminal must see none.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }

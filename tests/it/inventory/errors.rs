@@ -223,3 +223,16 @@ fn rarer_mistakes_say_what_is_wrong_too() {
     );
     insta::assert_snapshot!("rare", shown.replace("DIR/.:", "DIR/:"));
 }
+
+#[test]
+fn no_control_character_of_an_inventory_reaches_the_terminal() {
+    let text = "\"a\\u001b[2J\" = 1\n[clusters.c]\nversion = \"\\u0007\"\nunit = \"\\u001b\"\nbecome = \"\\n\"\n\
+                [clusters.c.vars]\n\"\\u001b\" = 1\n[clusters.c.hosts.\"\\u001b[1:2]\"]\n[clusters.c.hosts.h]\naddress = \"\\u001b\"\n";
+    let shown = complaint(text);
+    assert!(shown.lines().count() >= 8, "{shown}");
+    assert!(
+        !shown.chars().any(|c| c.is_control() && c != '\n'),
+        "{shown:?}"
+    );
+    assert!(shown.contains("unknown key `a\\u{1b}[2J`"), "{shown}");
+}
