@@ -98,14 +98,14 @@ pub fn did_you_mean(near: &str) -> String {
 /// Where a key belongs that is known, but not here.
 fn elsewhere(key: &str, scope: Scope) -> Option<String> {
     let place = match key {
-        "version" | "hosts" => "`[clusters.NAME]`",
-        "address" | "member" => "`[clusters.NAME.hosts.HOST]`",
-        "backup" | "releases" => "the top of the file or `[clusters.NAME]`",
-        _ if scope == Scope::Top && COMMON.contains(&key) => "`[defaults]`",
-        "defaults" | "clusters" => "the top of the file",
+        "version" | "hosts" => "in `[clusters.NAME]`",
+        "address" | "member" => "in `[clusters.NAME.hosts.HOST]`",
+        "backup" | "releases" => "at the top of the file or in `[clusters.NAME]`",
+        _ if scope == Scope::Top && COMMON.contains(&key) => "in `[defaults]`",
+        "defaults" | "clusters" => "at the top of the file",
         _ => return None,
     };
-    Some(format!("`{key}` belongs into {place}"))
+    Some(format!("`{key}` belongs {place}"))
 }
 
 /// The text that was probably meant.
@@ -166,11 +166,11 @@ mod tests {
     fn a_key_of_another_table_is_sent_there() {
         assert_eq!(
             fix("version", Scope::Host).unwrap(),
-            "`version` belongs into `[clusters.NAME]`"
+            "`version` belongs in `[clusters.NAME]`"
         );
         assert_eq!(
             fix("user", Scope::Top).unwrap(),
-            "`user` belongs into `[defaults]`"
+            "`user` belongs in `[defaults]`"
         );
     }
 }

@@ -115,7 +115,8 @@ impl Listing<'_> {
             NONE,
             |policy| policy_name(*policy),
         );
-        self.push("jump", layer.jump.as_ref(), SSH, |hosts| hosts.join(", "));
+        let jump = layer.jump.as_ref().filter(|set| !set.value.is_empty());
+        self.push("jump", jump, SSH, |hosts| hosts.join(", "));
         self.push("ssh_config", layer.ssh_config.as_ref(), SSH, |p| shown(p));
         self.push("become", layer.escalation.as_ref(), NONE, |by| {
             become_name(*by)

@@ -207,3 +207,32 @@ fn a_value_given_on_the_command_line_is_never_repeated_when_its_key_is_wrong() {
     );
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn rarer_mistakes_say_what_is_wrong_too() {
+    let text = std::fs::read_to_string(repository().join("tests/it/inventory/rare.toml")).unwrap();
+    let folder = Folder::new(&[
+        ("rare.toml", &text),
+        ("huge.toml", "a = 99999999999999999999\n"),
+        ("t.j2", ""),
+    ]);
+    std::fs::write(folder.path("latin1.toml"), b"a = \"\xe4\"").unwrap();
+    let shown = folder.complaint(
+        &["rare.toml", "huge.toml", "latin1.toml", "."],
+        &["jump=[\"a", "=1"],
+    );
+    insta::assert_snapshot!("rare", shown.replace("DIR/.:", "DIR/:"));
+}
+
+#[test]
+fn no_control_character_of_an_inventory_reaches_the_terminal() {
+    let text = "\"a\\u001b[2J\" = 1\n[clusters.c]\nversion = \"\\u0007\"\nunit = \"\\u001b\"\nbecome = \"\\n\"\n\
+                [clusters.c.vars]\n\"\\u001b\" = 1\n[clusters.c.hosts.\"\\u001b[1:2]\"]\n[clusters.c.hosts.h]\naddress = \"\\u001b\"\n";
+    let shown = complaint(text);
+    assert!(shown.lines().count() >= 8, "{shown}");
+    assert!(
+        !shown.chars().any(|c| c.is_control() && c != '\n'),
+        "{shown:?}"
+    );
+    assert!(shown.contains("unknown key `a\\u{1b}[2J`"), "{shown}");
+}
