@@ -324,6 +324,8 @@ mod tests {
         context.vars.insert("client_tls".into(), files.clone());
         context.vars.insert("peer_tls".into(), files);
         context.vars.insert("log_level".into(), "debug".into());
+        let options = serde_json::json!({"auto-compaction-retention": "1", "max-txn-ops": 256});
+        context.vars.insert("etcd".into(), options);
         let text = render("etcd.conf.yml.j2", CONFIG, &context).unwrap();
         snapshot("config_with_tls", &text);
     }

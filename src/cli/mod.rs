@@ -20,6 +20,7 @@ pub use global::{Choice, Format, Global, Progress};
 #[command(
     name = "runner",
     version,
+    long_about = None,
     max_term_width = 100,
     after_help = examples::RUNNER,
     disable_help_subcommand = true,
@@ -37,22 +38,22 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Take clusters to another etcd version, member by member; shows the plan, asks, does it
+    /// Take clusters to another etcd version, member by member
     #[command(after_help = examples::UPGRADE)]
     Upgrade(Upgrade),
-    /// Show the plan that `upgrade` would follow; changes nothing
+    /// Show the plan that `upgrade` would follow
     #[command(after_help = examples::PLAN)]
     Plan(Plan),
-    /// Reach every host, run the preflight and list its findings; changes nothing
+    /// Reach every host, run the preflight, list its findings
     #[command(after_help = examples::CHECK)]
     Check(Check),
-    /// Show versions, leader, health, alarms, sizes and raft lag of every member
+    /// Show version, role, health, alarms, size and lag of members
     #[command(after_help = examples::STATUS)]
     Status,
-    /// Boot a lab of real hosts on this machine and run the same upgrade there under a writing client
+    /// Run the same upgrade on a lab of real hosts on this machine
     #[command(after_help = examples::REHEARSE)]
     Rehearse(Rehearse),
-    /// Show what the inventory comes to, and where each value came from
+    /// Show what the inventory comes to, and where that came from
     #[command(after_help = examples::INVENTORY, arg_required_else_help = true)]
     Inventory {
         /// What to show.
@@ -72,7 +73,7 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, or write one page a command into a folder
+    /// Print the manual page, or write one page a command
     #[command(after_help = examples::MAN)]
     Man {
         /// Write `runner.1`, `runner-upgrade.1`, … into this folder
@@ -129,6 +130,9 @@ pub struct Target {
         hide_possible_values = true
     )]
     pub on_failure: Failing,
+    /// Take up an interrupted run: a member may be down, and is worked on first
+    #[arg(long)]
+    pub resume: bool,
     /// Go on in spite of findings with this code (repeatable)
     #[arg(long, value_name = "CODE")]
     pub acknowledge: Vec<String>,
@@ -156,15 +160,15 @@ impl From<Failing> for OnFailure {
 /// Arguments of `rehearse`.
 #[derive(Debug, Args)]
 pub struct Rehearse {
-    /// How many members the lab's cluster has
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=60))]
-    pub members: u8,
-    /// The version that the lab's cluster starts with
-    #[arg(long, value_name = "VERSION", default_value = "3.4.23")]
-    pub from: Version,
-    /// The version to go to
-    #[arg(long, value_name = "VERSION", default_value = "3.5.16")]
-    pub to: Version,
+    /// How many members each cluster has (default: as many as the inventory says; without one, 3)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
+    pub members: Option<u8>,
+    /// The version that the lab's clusters start with [default: 3.4.23]
+    #[arg(long, value_name = "VERSION")]
+    pub from: Option<Version>,
+    /// The version to go to (default: the inventory's `version`; without one, 3.5.16)
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<Version>,
     /// A folder with releases to use, instead of fetching them
     #[arg(long, value_name = "DIR", env = "RUNNER_RELEASES", value_hint = ValueHint::DirPath)]
     pub releases: Option<std::path::PathBuf>,

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use super::context::Context;
+use super::out;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 
@@ -20,7 +21,7 @@ pub async fn confirm(context: &Context, question: &str) -> Result<()> {
             .hint("pass `--yes` to go on without a question");
         return Err(Failure::new(Exit::Refused, problem).changed("nothing"));
     }
-    context.out.talk(&format!("{question} [y/N] "));
+    out::talk(&format!("{question} [y/N] "));
     if is_yes(&answer().await) {
         return Ok(());
     }

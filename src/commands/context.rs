@@ -63,21 +63,29 @@ impl Context {
         }
     }
 
-    /// A runtime for commands that talk to hosts.
-    pub fn runtime(&self) -> Result<tokio::runtime::Runtime> {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new(Exit::Bug, Problem::of(&error)))
+    /// Where unpacked releases are kept.
+    pub fn cache_dir(&self) -> PathBuf {
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .map_or_else(
+                || self.state_dir.join("releases"),
+                |dir| dir.join("runner/releases"),
+            )
     }
 }
 
+/// A runtime for commands that talk to hosts.
+///
+/// # Errors
+/// The system gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Bug, Problem::of(&error)))
+}
+
 fn state_dir(global: &Global) -> Result<PathBuf> {
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
     global
         .state_dir
         .clone()
@@ -90,4 +98,11 @@ fn state_dir(global: &Global) -> Result<PathBuf> {
                 Problem::new(what).hint("name one with `--state-dir DIR`"),
             )
         })
+}
+
+/// A folder that the environment names; the XDG rules say to ignore relative ones.
+fn absolute(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }

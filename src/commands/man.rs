@@ -3,15 +3,15 @@
 use std::io;
 use std::path::Path;
 
-use super::context::Context;
+use super::out;
 use crate::cli;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 
 /// Prints the page of `runner`, or writes one page a command.
-pub fn run(context: &Context, dir: Option<&Path>) -> Result<Exit> {
+pub fn run(dir: Option<&Path>) -> Result<Exit> {
     match dir {
-        None => context.out.data(&page().map_err(|error| failed(&error))?),
+        None => out::data(&page().map_err(|error| failed(&error))?),
         Some(dir) => write(dir).map_err(|error| {
             let what = format!("manual pages cannot be written to `{}`", dir.display());
             Failure::new(Exit::Usage, Problem::new(what).because(error.to_string()))

@@ -7,22 +7,29 @@ use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::exit::Exit;
 
+mod check;
 mod completions;
 mod confirm;
 mod context;
+mod decide;
+mod hops;
 pub mod inventory;
-pub mod inventory;
+mod lock;
 mod look;
 mod man;
 mod out;
 mod panics;
+mod plan;
+mod rehearsal;
 pub mod rehearse;
 mod runs;
 mod session;
+mod show;
 mod signals;
 mod status;
 mod table;
 mod telling;
+mod upgrade;
 
 use context::Context;
 use out::Out;
@@ -52,9 +59,15 @@ fn code(ended: std::thread::Result<Result<Exit>>) -> u8 {
 
 fn dispatch(context: &Context, command: Command) -> Result<Exit> {
     match command {
+        Command::Upgrade(args) if context.global.check => plan::run(context, &args.target, false),
+        Command::Upgrade(args) => upgrade::run(context, &args.target),
+        Command::Plan(args) => plan::run(context, &args.target, args.detailed_exitcode),
+        Command::Check(args) => check::run(context, &args),
+        Command::Status => status::run(context),
+        Command::Rehearse(args) => rehearsal::run(context, args),
+        Command::Inventory { command } => show::run(context, &command),
         Command::Runs { command } => runs::run(context, &command),
-        Command::Completions { shell } => Ok(completions::run(context, shell)),
-        Command::Man { dir } => man::run(context, dir.as_deref()),
-        _ => todo!(),
+        Command::Completions { shell } => Ok(completions::run(shell)),
+        Command::Man { dir } => man::run(dir.as_deref()),
     }
 }

@@ -35,32 +35,13 @@ impl Out {
         }
     }
 
-    /// Writes data.
-    pub fn data(&self, text: &str) {
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
-
-    /// Writes one JSON object and a line end.
-    pub fn object(&self, object: &impl serde::Serialize) {
-        let mut text = serde_json::to_string(object).expect("our objects have string keys only");
-        text.push('\n');
-        self.data(&text);
-    }
-
-    /// Writes talk.
-    pub fn talk(&self, text: &str) {
-        let mut out = io::stderr().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
-
     /// Writes what went wrong.
-    pub fn failure(&self, failure: &Failure) {
-        self.talk(&failure.render(self.stderr));
+    pub fn failure(self, failure: &Failure) {
+        talk(&failure.render(self.stderr));
     }
 
     /// The reporters that the flags ask for.
-    pub fn reporters(&self, global: &Global) -> Vec<Reporter> {
+    pub fn reporters(self, global: &Global) -> Vec<Reporter> {
         let mut reporters = Vec::new();
         if global.output == Format::Json {
             reporters.push(Reporter::Json(Json::new(Box::new(io::stdout()))));
@@ -72,6 +53,25 @@ impl Out {
         });
         reporters
     }
+}
+
+/// Writes data to stdout.
+pub fn data(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes one JSON object and a line end to stdout.
+pub fn object(object: &impl serde::Serialize) {
+    let mut text = serde_json::to_string(object).expect("our objects have string keys only");
+    text.push('\n');
+    data(&text);
+}
+
+/// Writes talk to stderr.
+pub fn talk(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What `auto` means here. With JSON on stdout, talk would only get in the way, unless stderr is a screen of its own.

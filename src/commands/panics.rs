@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What to point at after a panic.
@@ -10,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Place {
     run: Mutex<Option<String>>,
     journal: Mutex<Option<PathBuf>>,
-    panicked: AtomicBool,
 }
 
 impl Place {
@@ -22,11 +20,6 @@ impl Place {
     /// Remembers the journal.
     pub fn journal(&self, path: &Path) {
         *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.to_owned());
-    }
-
-    /// Whether any thread has panicked.
-    pub fn panicked(&self) -> bool {
-        self.panicked.load(Ordering::Acquire)
     }
 
     fn words(&self, panic: &str) -> String {
@@ -48,7 +41,6 @@ pub fn watch() -> Arc<Place> {
     let place = Arc::new(Place::default());
     let seen = Arc::clone(&place);
     std::panic::set_hook(Box::new(move |panic| {
-        seen.panicked.store(true, Ordering::Release);
         let text = seen.words(&panic.to_string().replace('\n', ": "));
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }));

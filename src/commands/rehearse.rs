@@ -216,15 +216,17 @@ fn take_down(
         is_clean &= seen.is_clean();
         show(args, &words(&cluster, &seen));
     }
-    if let Some(upgraded) = upgraded {
-        let took = upgraded.took.as_secs_f64();
+    if let Some(Upgraded { exit, took }) = upgraded {
+        let (code, took) = (exit.code(), took.as_secs_f64());
+        let (from, to) = (&script.from, &script.to);
         show(
             args,
-            &format!("upgrade {} to {}: {took:.1} s\n", script.from, script.to),
+            &format!("upgrade {from} to {to}: exit status {code} after {took:.1} s\n"),
         );
     }
     if args.keep {
         show(args, &visit(&stage.lab));
+        stage.lab.leave()?;
     } else {
         stage.lab.destroy()?;
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::context::Context;
+use super::out;
 use super::table::Table;
 use crate::cli::Runs;
 use crate::error::{Failure, Problem, Result};
@@ -45,12 +46,14 @@ fn list(context: &Context) -> Result<Exit> {
     runs.reverse();
     let entries: Vec<Entry> = runs.iter().map(entry).collect();
     if context.json() {
-        entries.iter().for_each(|entry| context.out.object(entry));
+        for entry in &entries {
+            out::object(entry);
+        }
     } else if entries.is_empty() {
         let place = context.state_dir.display();
-        context.out.talk(&format!("no runs under `{place}` yet\n"));
+        out::talk(&format!("no runs under `{place}` yet\n"));
     } else {
-        context.out.data(&table(&entries));
+        out::data(&table(&entries));
     }
     Ok(Exit::Done)
 }
@@ -118,12 +121,11 @@ fn show(context: &Context, id: &str) -> Result<Exit> {
     let run = find(context, id)?;
     let replay = journal::read(&run.path).map_err(|error| unreadable(&error))?;
     if context.json() {
-        replay
-            .events
-            .iter()
-            .for_each(|event| context.out.object(event));
+        for event in &replay.events {
+            out::object(event);
+        }
     } else {
-        context.out.data(&told(&replay, context.global.verbose));
+        out::data(&told(&replay, context.global.verbose));
     }
     Ok(Exit::Done)
 }

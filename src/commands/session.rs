@@ -4,17 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, runtime};
 use super::signals::Signals;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
-use crate::inventory::select::{Selected, select};
-use crate::inventory::{self, Errors};
+use crate::inventory::{self, Errors, Loaded, Selected, select};
 use crate::report::{Show, Voice};
 use crate::transport::ssh::{Settings, Ssh};
 
 /// Gathering hashes two etcd releases, which takes a second or two on a slow disk; a minute is generous.
-const LOOK: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Clusters, and the ways to hosts and people.
 pub struct Session<'a> {
@@ -37,15 +36,25 @@ pub struct Session<'a> {
 /// An invalid inventory, before anything is contacted; and whatever `act` comes to.
 pub fn with(context: &Context, act: impl AsyncFnOnce(&Session) -> Result<Exit>) -> Result<Exit> {
     let selected = selection(context)?;
-    let runtime = context.runtime()?;
-    let ended = runtime.block_on(async {
-        let session = Session::open(context, selected)?;
-        let ended = act(&session).await;
-        session.close().await;
-        ended
-    });
+    let runtime = runtime()?;
+    let ended = runtime.block_on(within(context, selected, act));
     // Waits for no question that nobody answers and no download that an interrupt has left behind.
     runtime.shutdown_background();
+    ended
+}
+
+/// As [`with`], inside a runtime and with clusters that are selected already.
+///
+/// # Errors
+/// Whatever `act` comes to.
+pub async fn within(
+    context: &Context,
+    selected: Vec<Selected>,
+    act: impl AsyncFnOnce(&Session) -> Result<Exit>,
+) -> Result<Exit> {
+    let session = Session::open(context, selected)?;
+    let ended = act(&session).await;
+    session.close().await;
     ended
 }
 
@@ -108,18 +117,31 @@ impl<'a> Session<'a> {
     }
 }
 
-fn selection(context: &Context) -> Result<Vec<Selected>> {
+/// Loads the inventory that the flags name.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(context: &Context) -> Result<Loaded> {
     let files = context.inventory_files()?;
-    let loaded =
-        inventory::load(&files, &context.global.sets()).map_err(|errors| invalid(&errors))?;
-    select(&loaded.inventory, &context.global.limit)
+    inventory::load(&files, &context.global.sets()).map_err(|errors| invalid(&errors))
+}
+
+/// The clusters and hosts that the flags select.
+///
+/// # Errors
+/// An invalid inventory, or patterns that match nothing.
+pub fn selection(context: &Context) -> Result<Vec<Selected>> {
+    select(&load(context)?.inventory, &context.global.limit)
         .map_err(|error| Failure::new(Exit::Usage, Problem::of(&error)))
 }
 
 /// Everything that is wrong with an inventory.
-pub fn invalid(errors: &Errors) -> Failure {
+fn invalid(errors: &Errors) -> Failure {
     Failure::several(
         Exit::Usage,
-        errors.0.iter().map(|clash| Problem::new(clash.to_string())),
+        errors.0.iter().map(|clash| {
+            Problem::new(format!("{}: {}", clash.place, clash.problem))
+                .hint(clash.problem.hint().unwrap_or_default())
+        }),
     )
 }

@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::look::{Answers, look, problem};
+use super::out;
 use super::session::{Session, with};
 use super::table::Table;
 use crate::error::{Failure, Result};
 use crate::event::FORMAT;
 use crate::exit::Exit;
 use crate::facts::{Answer, HostFacts, MemberView};
-use crate::inventory::select::Selected;
+use crate::inventory::Selected;
 use crate::report::text::{Paint, bytes, one_line};
 
 const HEAD: [&str; 12] = [
@@ -81,7 +82,7 @@ pub fn run(context: &Context) -> Result<Exit> {
 fn show(context: &Context, index: usize, selected: &Selected, answers: &Answers) {
     let hosts = hosts(selected, answers);
     if context.json() {
-        context.out.object(&Status {
+        out::object(&Status {
             format: FORMAT,
             run: &context.run,
             index,
@@ -93,7 +94,7 @@ fn show(context: &Context, index: usize, selected: &Selected, answers: &Answers)
     } else {
         let gap = if index == 0 { "" } else { "\n" };
         let text = text(&selected.cluster.name, &hosts, context.out.stdout);
-        context.out.data(&format!("{gap}{text}"));
+        out::data(&format!("{gap}{text}"));
     }
 }
 

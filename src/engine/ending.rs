@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
 use super::act::OBSERVE;
 use super::act::unit::{self, Unit};
 use super::{End, Engine, Failure, Ledger, Repair, Stop, shim, wait};
+use crate::etcd::MemberId;
 use crate::event::{Ending, MemberState};
 use crate::exit::Exit;
-use crate::facts::{Answer, MemberView, Observation};
+use crate::facts::{Answer, MemberView};
 use crate::inventory::{Cluster, Host};
 use crate::journal::JournalError;
 use crate::plan::{MemberRef, Plan};
@@ -19,6 +21,12 @@ const RECOVER: Duration = Duration::from_secs(60);
 
 /// The most that looking at a silent member's unit may take.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// How often a member that does not seem well is looked at.
+const LOOKS: u32 = 3;
+
+/// The time between two of these looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Looks at the cluster and tells how the run ended for it.
 pub(crate) async fn tell(
@@ -173,10 +181,16 @@ async fn members(engine: &Engine, cluster: &Cluster, plan: &Plan, end: &End) -> 
         _ => None,
     };
     let seen = shim::observe(engine.transport.as_ref(), cluster, OBSERVE).await;
-    let states = cluster
-        .hosts
-        .iter()
-        .map(|host| member(engine, host, plan, &seen, put_back == Some(&host.name)));
+    let states = cluster.hosts.iter().map(|host| {
+        let put_back = put_back == Some(host.name.as_str());
+        member(
+            engine,
+            host,
+            plan,
+            seen.hosts.get(&host.name).cloned(),
+            put_back,
+        )
+    });
     join_all(states).await
 }
 
@@ -184,20 +198,43 @@ async fn member(
     engine: &Engine,
     host: &Host,
     plan: &Plan,
-    seen: &Observation,
+    answer: Option<Answer>,
     put_back: bool,
 ) -> MemberState {
-    let view = seen.hosts.get(&host.name).and_then(Answer::view);
+    let (view, state) = state(engine, host, answer, put_back).await;
     let planned = planned_member(plan, &host.name);
-    let state = match view {
-        Some(view) => speaks(view, put_back),
-        None => silent(engine, host).await,
-    };
     MemberState {
         host: host.name.clone(),
         member: planned.map_or(host.member.clone(), |member| member.name.clone()),
-        id: view.map(|view| view.id).or(planned.map(|member| member.id)),
+        id: view.or(planned.map(|member| member.id)),
         state,
+    }
+}
+
+/// Looks again, a few times, at a member that does not seem well although its unit runs: one lost answer must not
+/// become a wrong last word.
+async fn state(
+    engine: &Engine,
+    host: &Host,
+    answer: Option<Answer>,
+    put_back: bool,
+) -> (Option<MemberId>, String) {
+    let mut answer = answer.unwrap_or_default();
+    let mut looks = 1;
+    loop {
+        let (id, state, last) = match answer.view() {
+            Some(view) => (Some(view.id), speaks(view, put_back), view.health.is_ok()),
+            None => {
+                let (state, is_down) = silent(engine, host).await;
+                (None, state, is_down)
+            }
+        };
+        if last || looks == LOOKS {
+            return (id, state);
+        }
+        looks += 1;
+        sleep(BETWEEN_LOOKS).await;
+        answer = shim::observe_host(engine.transport.as_ref(), host, OBSERVE).await;
     }
 }
 
@@ -223,18 +260,23 @@ fn speaks(view: &MemberView, put_back: bool) -> String {
     }
 }
 
-async fn silent(engine: &Engine, host: &Host) -> String {
+/// The state of a member that does not answer, and whether there is no use in asking again.
+async fn silent(engine: &Engine, host: &Host) -> (String, bool) {
     let look = unit::look(LOOK, &host.unit, &host.bin_dir);
     match engine.transport.run(&host.name, look).await {
-        Err(unreachable) => format!("is unknown: {unreachable}"),
+        Err(unreachable) => (format!("is unknown: {unreachable}"), false),
         Ok(output) if !output.is_success() => {
-            format!(
-                "is unknown: `{}` ended with status {}",
-                unit::LOOK_TITLE,
-                output.status
-            )
+            let status = output.status;
+            let said = format!(
+                "is unknown: `{}` ended with status {status}",
+                unit::LOOK_TITLE
+            );
+            (said, false)
         }
-        Ok(output) => stopped(&Unit::parse(&output.text()), host),
+        Ok(output) => {
+            let unit = Unit::parse(&output.text());
+            (stopped(&unit, host), unit.is_down())
+        }
     }
 }
 

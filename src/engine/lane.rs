@@ -101,7 +101,7 @@ fn writes(action: &Action) -> bool {
 
 /// Decides nothing but what the plan says about a failure.
 async fn stop(turn: &Turn<'_>, step: &Step, failure: Failure, begun: &[&Step]) -> End {
-    let repair = if !turn.is_disrupted() && !begun.iter().any(|step| has_undo(step)) {
+    let repair = if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
         Repair::NotNeeded
     } else if is_undone(turn.plan, &failure) {
         undo(turn, &failure, begun).await
@@ -116,12 +116,18 @@ async fn stop(turn: &Turn<'_>, step: &Step, failure: Failure, begun: &[&Step]) -
     })
 }
 
-fn has_undo(step: &Step) -> bool {
-    step.undo != Undo::Nothing
+fn has_actions(step: &Step) -> bool {
+    matches!(step.undo, Undo::Actions(_))
 }
 
 /// Undoes the steps that have begun, newest first, the failed one included: it may be half done.
+///
+/// If the member was taken out of service and one of the steps cannot be undone, nothing is: a half-way undo would
+/// stop a process that may yet come up.
 async fn undo(turn: &Turn<'_>, failure: &Failure, begun: &[&Step]) -> Repair {
+    if let Some(reason) = impossible(turn, begun) {
+        return Repair::Failed(vec![reason]);
+    }
     let event = Kind::UndoStarted {
         cluster: turn.cluster.name.clone(),
         host: turn.host.name.clone(),
@@ -144,11 +150,17 @@ async fn undo(turn: &Turn<'_>, failure: &Failure, begun: &[&Step]) -> Repair {
     }
 }
 
+fn impossible(turn: &Turn<'_>, begun: &[&Step]) -> Option<String> {
+    let reason = begun.iter().find_map(|step| match &step.undo {
+        Undo::Impossible(reason) => Some(format!("step {} cannot be undone: {reason}", step.id.0)),
+        Undo::Nothing | Undo::Actions(_) => None,
+    });
+    reason.filter(|_| turn.is_disrupted())
+}
+
 async fn undo_step(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
-    let actions = match &step.undo {
-        Undo::Nothing => return Ok(()),
-        Undo::Impossible(reason) => return Err(Failure::because(reason.clone())),
-        Undo::Actions(actions) => actions,
+    let Undo::Actions(actions) = &step.undo else {
+        return Ok(());
     };
     for action in actions {
         let time = Duration::from_secs(step.deadline_s).max(UNDO_LEAST);

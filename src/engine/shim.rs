@@ -36,16 +36,23 @@ pub(super) async fn observe(
     cluster: &Cluster,
     deadline: Duration,
 ) -> Observation {
-    let asked = cluster
-        .hosts
-        .iter()
-        .map(|host| async move { (host.name.clone(), one(transport, host, deadline).await) });
+    let asked = cluster.hosts.iter().map(|host| async move {
+        (
+            host.name.clone(),
+            observe_host(transport, host, deadline).await,
+        )
+    });
     Observation {
         hosts: join_all(asked).await.into_iter().collect(),
     }
 }
 
-async fn one(transport: &dyn Transport, host: &Host, deadline: Duration) -> Answer {
+/// Looks at one member.
+pub(super) async fn observe_host(
+    transport: &dyn Transport,
+    host: &Host,
+    deadline: Duration,
+) -> Answer {
     let mut command = Command::read("observe member", "exit 1", deadline).args(endpoint_args(host));
     command.secrets = secrets(host);
     let silent = |because: String| Answer::Silent { because };

@@ -3,10 +3,13 @@
 //! Nothing here trusts an exit status. Fields that are zero are absent in etcd's JSON, ids are unsigned 64-bit
 //! numbers, an old client drops fields that it does not know, and warnings may stand before the JSON.
 
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
 
 use super::{Alarm, AlarmKind, Member, MemberId, Version};
+
+mod raw;
+
+use raw::{RawAlarmList, RawEndpoint, RawHealth, RawMember, RawMemberList, RawVersions};
 
 /// An output that is not what etcd prints.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -181,222 +184,13 @@ pub fn tool_version(text: &str) -> Option<Version> {
     })
 }
 
-#[derive(Deserialize)]
-struct RawEndpoint {
-    #[serde(rename = "Endpoint", default)]
-    endpoint: String,
-    #[serde(rename = "Status")]
-    status: RawStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawHeader {
-    #[serde(deserialize_with = "number")]
-    cluster_id: u64,
-    #[serde(deserialize_with = "number")]
-    member_id: u64,
-    #[serde(deserialize_with = "number")]
-    revision: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawStatus {
-    header: RawHeader,
-    version: String,
-    #[serde(default, deserialize_with = "number")]
-    db_size: u64,
-    #[serde(default, deserialize_with = "number")]
-    leader: u64,
-    #[serde(default, deserialize_with = "number")]
-    raft_index: u64,
-    #[serde(default, deserialize_with = "number")]
-    raft_term: u64,
-    #[serde(default, deserialize_with = "number")]
-    raft_applied_index: u64,
-    #[serde(default)]
-    errors: Vec<String>,
-    #[serde(default, deserialize_with = "number")]
-    db_size_in_use: u64,
-    #[serde(default)]
-    is_learner: bool,
-}
-
-#[derive(Deserialize)]
-struct RawHealth {
-    endpoint: String,
-    health: bool,
-    #[serde(default)]
-    error: String,
-}
-
-#[derive(Deserialize)]
-struct RawMemberList {
-    header: RawHeader,
-    #[serde(default)]
-    members: Vec<RawMember>,
-}
-
-#[derive(Deserialize)]
-struct RawMember {
-    #[serde(rename = "ID", deserialize_with = "number")]
-    id: u64,
-    #[serde(default)]
-    name: String,
-    #[serde(default, rename = "peerURLs")]
-    peer_urls: Vec<String>,
-    #[serde(default, rename = "clientURLs")]
-    client_urls: Vec<String>,
-    #[serde(default, rename = "isLearner")]
-    learner: bool,
-}
-
-#[derive(Deserialize)]
-struct RawAlarmList {
-    #[serde(default)]
-    alarms: Vec<RawAlarm>,
-}
-
-#[derive(Deserialize)]
-struct RawAlarm {
-    #[serde(default, rename = "memberID", deserialize_with = "number")]
-    member: u64,
-    #[serde(default, rename = "alarm")]
-    kind: RawKind,
-}
-
-struct RawKind(AlarmKind);
-
-#[derive(Deserialize)]
-struct RawVersions {
-    #[serde(rename = "etcdserver")]
-    server: String,
-    #[serde(default, rename = "etcdcluster")]
-    cluster: String,
-}
-
-/// A number, or a string of digits as the gRPC gateway writes it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawNumber {
-    Number(u64),
-    Digits(String),
-}
-
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    match RawNumber::deserialize(from)? {
-        RawNumber::Number(number) => Ok(number),
-        RawNumber::Digits(text) => text.parse().map_err(D::Error::custom),
-    }
-}
-
-impl Default for RawKind {
-    fn default() -> Self {
-        Self(alarm_kind("NONE"))
-    }
-}
-
-impl<'de> Deserialize<'de> for RawKind {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self(match serde_json::Value::deserialize(from)? {
-            serde_json::Value::String(name) => alarm_kind(&name),
-            serde_json::Value::Number(code) => alarm_kind(&code.to_string()),
-            other => return Err(D::Error::custom(format!("`{other}` is no alarm"))),
-        }))
-    }
-}
-
-/// `api/etcdserverpb/rpc.proto@v3.5.33`: NONE 0, NOSPACE 1, CORRUPT 2.
-fn alarm_kind(word: &str) -> AlarmKind {
-    match word {
-        "1" | "NOSPACE" => AlarmKind::NoSpace,
-        "2" | "CORRUPT" => AlarmKind::Corrupt,
-        "0" | "NONE" => AlarmKind::Other("NONE".to_owned()),
-        other => AlarmKind::Other(other.to_owned()),
-    }
-}
-
-impl RawStatus {
-    fn into_status(self, endpoint: String) -> Result<Status, super::version::VersionError> {
-        let (alarms, errors) = split_errors(self.errors);
-        Ok(Status {
-            endpoint,
-            cluster_id: MemberId(self.header.cluster_id),
-            member_id: MemberId(self.header.member_id),
-            version: self.version.parse()?,
-            leader: (self.leader != 0).then_some(MemberId(self.leader)),
-            learner: self.is_learner,
-            raft_term: self.raft_term,
-            raft_index: self.raft_index,
-            raft_applied: (self.raft_applied_index != 0).then_some(self.raft_applied_index),
-            revision: self.header.revision,
-            db_bytes: self.db_size,
-            db_in_use_bytes: (self.db_size_in_use != 0).then_some(self.db_size_in_use),
-            alarms,
-            errors,
-        })
-    }
-}
-
-impl RawHealth {
-    fn into_health(self) -> Health {
-        let read_succeeded = self.health || self.error.starts_with("Active Alarm(s)");
-        Health {
-            endpoint: self.endpoint,
-            verdict: if read_succeeded {
-                Ok(())
-            } else {
-                Err(self.error)
-            },
-        }
-    }
-}
-
-impl RawMember {
-    fn into_member(self) -> Member {
-        Member {
-            id: MemberId(self.id),
-            name: self.name,
-            peer_urls: self.peer_urls,
-            client_urls: self.client_urls,
-            learner: self.learner,
-        }
-    }
-}
-
-/// `memberID:17616938515099967676 alarm:NOSPACE ` is an alarm, all else is an error.
-fn split_errors(errors: Vec<String>) -> (Vec<Alarm>, Vec<String>) {
-    let mut alarms = Vec::new();
-    let mut others = Vec::new();
-    for error in errors {
-        match alarm_words(&error) {
-            Some(alarm) => alarms.push(alarm),
-            None => others.push(error),
-        }
-    }
-    (alarms, others)
-}
-
-fn alarm_words(text: &str) -> Option<Alarm> {
-    let (member, kind) = text
-        .trim()
-        .strip_prefix("memberID:")?
-        .split_once(" alarm:")?;
-    Some(Alarm {
-        member: MemberId(member.parse().ok()?),
-        kind: alarm_kind(kind.trim()),
-    })
-}
-
 fn health_line(line: &str) -> Option<Health> {
-    let (endpoint, verdict) = match line.split_once(" is healthy: ") {
-        Some((endpoint, _)) => (endpoint, Ok(())),
-        None => {
-            let (endpoint, why) = line.split_once(" is unhealthy: ")?;
-            (endpoint, Err(why.to_owned()))
-        }
-    };
+    let parted = |by: &str| line.split_once(by);
+    let (endpoint, verdict) = parted(" is healthy: ")
+        .map(|(endpoint, _)| (endpoint, Ok(())))
+        .or_else(|| {
+            parted(" is unhealthy: ").map(|(endpoint, why)| (endpoint, Err(why.to_owned())))
+        })?;
     Some(Health {
         endpoint: endpoint.trim().to_owned(),
         verdict,
@@ -424,5 +218,4 @@ fn excerpt(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

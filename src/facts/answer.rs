@@ -9,6 +9,9 @@ use super::{Answer, MemberView};
 /// The status of the frame `version` when no process listens: curl's, and the script's own for other tools.
 const REFUSED: i32 = 7;
 
+/// The statuses of the frame `version` when time ran out: curl's and that of `timeout`.
+const LATE: [i32; 2] = [28, 124];
+
 /// Statuses of curl that mean that TLS did not come about.
 const CURL_TLS: [i32; 14] = [35, 51, 53, 54, 55, 56, 58, 59, 60, 66, 77, 80, 83, 91];
 
@@ -25,7 +28,13 @@ pub fn answer(frames: &Frames, host: &Host) -> Result<Answer, ParseError> {
             host.client_url
         )));
     }
-    if frames.need("etcdctl")?.status != 0 {
+    if LATE.contains(&page.status) {
+        return Ok(silent(format!(
+            "no answer from `{}` in time: its process hangs, or packets are dropped on the way",
+            host.client_url
+        )));
+    }
+    if frames.get("etcdctl").is_some_and(|found| found.status != 0) {
         return Ok(silent(format!(
             "no `etcdctl` in `{}`, on the PATH or under `{}`",
             host.bin_dir, host.install_dir
@@ -36,9 +45,8 @@ pub fn answer(frames: &Frames, host: &Host) -> Result<Answer, ParseError> {
     let spoken = wire::statuses(&status.text()).map(|list| list.into_iter().next());
     Ok(match spoken {
         Ok(Some(spoken)) => Answer::Member(Box::new(view(spoken, health, frames))),
-        Ok(None) => silent(reason(frames, host)),
         Err(error) if status.status == 0 => silent(format!("`etcdctl endpoint status`: {error}")),
-        Err(_) => silent(reason(frames, host)),
+        Ok(None) | Err(_) => silent(reason(frames, host)),
     })
 }
 
@@ -204,5 +212,4 @@ fn logged_error(line: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
 mod tests;

@@ -11,6 +11,7 @@ describe() {
   shift 9
   versions=$1
   shift
+  frame user id -u
   frame host uname -n
   frame arch uname -m
   emit tools 0 "$(tools)"

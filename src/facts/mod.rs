@@ -9,7 +9,8 @@ pub mod host;
 pub mod identity;
 pub mod observe;
 pub mod parse;
-mod together;
+#[cfg(test)]
+mod sample;
 pub mod types;
 mod unit;
 

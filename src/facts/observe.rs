@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::inventory::{Cluster, Host};
 use crate::secret::Secret;
 use crate::transport::{Command, Output, Transport, Unreachable};
 
 use super::answer::answer;
 use super::parse::Frames;
-use super::together::together;
 use super::{Answer, Observation};
 
 /// The title of the observing command.
@@ -55,7 +56,7 @@ pub async fn observe_to(
         (host.name.clone(), answer)
     });
     Observation {
-        hosts: together(asked).await.into_iter().collect(),
+        hosts: join_all(asked).await.into_iter().collect(),
     }
 }
 

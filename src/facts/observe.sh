@@ -4,8 +4,9 @@ observe() {
   url=${3%/} cacert=$4 cert=$5 key=$6
   page=$(ask version version_page; printf x)
   printf '%s' "${page%x}"
-  # 7 is curl's status, and ours for other tools, for a refused connection: no process listens.
-  case $page in "@version 7 "*) return ;; esac
+  # Curl's statuses, and ours for other tools. 7, refused: no process listens. 28, time is over: a process that does
+  # not give this page, which needs neither raft nor disk, gives nothing. (124 is that of `timeout`.)
+  case $page in "@version 7 "* | "@version 28 "* | "@version 124 "*) return ;; esac
   etcdctl=$(find_etcdctl "$1" "$2")
   if [ -z "$etcdctl" ]; then
     emit etcdctl 127 ''
@@ -70,10 +71,11 @@ try:
     sys.stdout.write(page.read(65536).decode("utf-8", "replace"))
 except urllib.error.URLError as error:
     print(error, file=sys.stderr)
-    sys.exit(7 if isinstance(error.reason, ConnectionRefusedError) else 1)
+    late = isinstance(error.reason, TimeoutError)
+    sys.exit(7 if isinstance(error.reason, ConnectionRefusedError) else 28 if late else 1)
 except OSError as error:
     print(error, file=sys.stderr)
-    sys.exit(1)
+    sys.exit(28 if isinstance(error, TimeoutError) else 1)
 '
 
 BASH_PAGE='

@@ -40,11 +40,11 @@ pub enum Problem {
     #[error("cluster `{0}` has no hosts")]
     ClusterEmpty(String),
     /// A key is not known here.
-    #[error("unknown key `{key}` in {table}")]
+    #[error("unknown key `{key}` {table}")]
     UnknownKey {
         /// The key.
         key: String,
-        /// The table that it stands in.
+        /// The table that it stands in, with its preposition.
         table: String,
         /// What to do about it.
         fix: Option<String>,
@@ -68,7 +68,7 @@ pub enum Problem {
         table: String,
     },
     /// An `-e` is not `KEY=VALUE`.
-    #[error("`-e {0}` is not `KEY=VALUE`")]
+    #[error("`{0}` is not `KEY=VALUE`")]
     NotASetting(String),
     /// A range runs backwards.
     #[error("range `{0}` runs backwards")]
@@ -328,37 +328,6 @@ pub enum Problem {
     PasswordLines(String),
 }
 
-impl Problem {
-    /// The same problem without its host's name: one line of a text that many hosts inherit is one problem.
-    pub(super) fn for_any_host(&self) -> Self {
-        let mut any = self.clone();
-        match &mut any {
-            Self::SameFolder { host, .. }
-            | Self::InsideData { host, .. }
-            | Self::HalfOfTwo { host, .. }
-            | Self::AddressTaken { host, .. }
-            | Self::MemberTaken { host, .. } => host.clear(),
-            _ => {}
-        }
-        any
-    }
-
-    /// The key of a value that was refused.
-    pub(super) fn wrong_key(&self) -> Option<String> {
-        match self {
-            Self::WrongType { key, .. }
-            | Self::Empty(key)
-            | Self::ControlCharacter(key)
-            | Self::LeadingDash { key, .. }
-            | Self::ForbiddenCharacter { key, .. }
-            | Self::NotAbsolute { key, .. }
-            | Self::PathClimbs { key, .. }
-            | Self::RootFolder(key) => Some(key.clone()),
-            _ => None,
-        }
-    }
-}
-
 impl std::error::Error for Errors {}
 
 impl fmt::Display for Errors {
@@ -373,10 +342,24 @@ impl fmt::Display for Errors {
 
 impl fmt::Display for Clash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.problem)?;
+        let problem = self.problem.to_string();
+        write!(f, "{}: {}", self.place, printable(&problem))?;
         match self.problem.hint() {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
+            Some(hint) => write!(f, "\n  hint: {}", printable(&hint)),
             None => Ok(()),
         }
     }
+}
+
+/// The text with its control characters escaped: a TOML text can hold any, a terminal must see none.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }

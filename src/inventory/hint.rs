@@ -14,9 +14,14 @@ impl Problem {
             ),
             Self::NotAUnit(unit) => Some(format!("such as `{}.service`", stem(unit))),
             Self::NotAnOwner(owner) => Some(owner_hint(owner)),
-            Self::MoreThanAnAddress { what, .. } => Some(format!(
-                "put the {what} elsewhere: the address is a name or an IP address, `port` and `user` are settings of their own"
-            )),
+            Self::MoreThanAnAddress { what: "scheme", .. } => {
+                Some("leave it out: the address is a name or an IP address".to_owned())
+            }
+            Self::MoreThanAnAddress { what, .. } => Some(format!("set `{what}` instead")),
+            Self::UrlWithPassword(key) => Some(url_hint(key).to_owned()),
+            Self::Unreadable(said) if said.contains("folder") || said.contains("UTF-8") => {
+                Some("`-i` takes a file in TOML".to_owned())
+            }
             Self::SameFolder { key, .. } | Self::InsideData { key, .. } => {
                 Some(format!("give `{key}` a folder of its own"))
             }
@@ -37,7 +42,6 @@ impl Problem {
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::NoFile => "name one: `-i FILE`; `inventories/example.toml` shows every key",
-            Self::Unreadable(_) => "`-i` takes a file in TOML",
             Self::Syntax(said) if said.contains("duplicate key") => {
                 "a key or table stands once in a file; remove one or rename it"
             }
@@ -53,7 +57,6 @@ impl Problem {
             Self::NotAbsolute { .. } => "paths on a host start with `/`",
             Self::NoHome(_) => "set `HOME`, or write the whole path",
             Self::NotAMode(_) => "three or four octal digits in quotes, such as \"0640\"",
-            Self::UrlWithPassword(_) => "etcd's own users belong into `auth`",
             Self::NotAVariable(_) => "letters, digits and `_`, not starting with a digit",
             Self::TemplateUnreadable { .. } => {
                 "relative paths start at the folder of the inventory file that names them"
@@ -69,7 +72,11 @@ impl Problem {
 }
 
 fn wrong_type(key: &str, wanted: &str) -> Option<String> {
+    let key = key.rsplit('.').next().unwrap_or(key);
     let fix = match (key, wanted) {
+        ("version", _) => "three numbers, in quotes: `version = \"3.5.16\"`".to_owned(),
+        (_, "a whole number") => "a number, without quotes".to_owned(),
+        (_, "`true` or `false`") => "without quotes".to_owned(),
         (_, "a text") => format!("put it in quotes: `{key} = \"…\"`"),
         ("jump", _) => "such as `jump = [\"bastion.example.net\"]`".to_owned(),
         (_, "a table") => format!("write `[…{key}]` and its keys below"),
@@ -102,5 +109,13 @@ fn owner_hint(owner: &str) -> String {
         "such as \"etcd:etcd\"".to_owned()
     } else {
         format!("such as \"{owner}:{owner}\"")
+    }
+}
+
+fn url_hint(key: &str) -> &'static str {
+    if key == "client_url" {
+        "etcd's own users belong in `auth`"
+    } else {
+        "secrets stay out of the inventory; a folder that you filled needs none"
     }
 }

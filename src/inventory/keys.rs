@@ -60,26 +60,34 @@ pub fn nested(table: &str) -> &'static [&'static str] {
 
 /// The problem of a key that its table does not know.
 pub fn unknown(key: &str, scope: Scope, table: &str) -> Problem {
-    let fix = elsewhere(key, scope).or_else(|| near(key, known(scope)).map(did_you_mean));
-    Problem::UnknownKey {
-        key: key.to_owned(),
-        table: table.to_owned(),
-        fix,
-    }
+    let table = match scope {
+        Scope::Top => "at the top of the file".to_owned(),
+        _ => format!("in {table}"),
+    };
+    let fix = elsewhere(key, scope).unwrap_or_else(|| meant(key, &known(scope)));
+    let (key, fix) = (key.to_owned(), Some(fix));
+    Problem::UnknownKey { key, table, fix }
 }
 
 /// The problem of a key that a table inside a layer does not know.
 pub fn unknown_nested(key: &str, name: &str, table: &str) -> Problem {
     let fix = if name == "auth" && key == "password" {
-        Some("a password stays out of the inventory: put it into a file and name that as `password_file`".to_owned())
+        "a password stays out of the inventory: put it into a file and name that as `password_file`"
+            .to_owned()
     } else {
-        near(key, nested(name).iter().copied()).map(did_you_mean)
+        meant(key, nested(name))
     };
     Problem::UnknownKey {
         key: key.to_owned(),
-        table: table.to_owned(),
-        fix,
+        table: format!("in {table}"),
+        fix: Some(fix),
     }
+}
+
+/// What was probably meant, or else what could be.
+fn meant(key: &str, known: &[&str]) -> String {
+    near(key, known.iter().copied())
+        .map_or_else(|| format!("known here: {}", known.join(", ")), did_you_mean)
 }
 
 /// "did you mean" of a near text.
@@ -90,14 +98,14 @@ pub fn did_you_mean(near: &str) -> String {
 /// Where a key belongs that is known, but not here.
 fn elsewhere(key: &str, scope: Scope) -> Option<String> {
     let place = match key {
-        "version" | "hosts" => "`[clusters.NAME]`",
-        "address" | "member" => "`[clusters.NAME.hosts.HOST]`",
-        "backup" | "releases" => "the top of the file or `[clusters.NAME]`",
-        _ if scope == Scope::Top && COMMON.contains(&key) => "`[defaults]`",
-        "defaults" | "clusters" => "the top of the file",
+        "version" | "hosts" => "in `[clusters.NAME]`",
+        "address" | "member" => "in `[clusters.NAME.hosts.HOST]`",
+        "backup" | "releases" => "at the top of the file or in `[clusters.NAME]`",
+        _ if scope == Scope::Top && COMMON.contains(&key) => "in `[defaults]`",
+        "defaults" | "clusters" => "at the top of the file",
         _ => return None,
     };
-    Some(format!("`{key}` belongs into {place}"))
+    Some(format!("`{key}` belongs {place}"))
 }
 
 /// The text that was probably meant.
@@ -150,18 +158,19 @@ mod tests {
             fix("cluster", Scope::Top).unwrap(),
             "did you mean `clusters`?"
         );
-        assert_eq!(fix("colour", Scope::Host), None);
+        let known = fix("colour", Scope::Top).unwrap();
+        assert_eq!(known, "known here: defaults, backup, releases, clusters");
     }
 
     #[test]
     fn a_key_of_another_table_is_sent_there() {
         assert_eq!(
             fix("version", Scope::Host).unwrap(),
-            "`version` belongs into `[clusters.NAME]`"
+            "`version` belongs in `[clusters.NAME]`"
         );
         assert_eq!(
             fix("user", Scope::Top).unwrap(),
-            "`user` belongs into `[defaults]`"
+            "`user` belongs in `[defaults]`"
         );
     }
 }

@@ -1,8 +1,8 @@
 //! Reads inventory files once and turns them into an [`Inventory`].
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::echo::tidy;
 use super::error::{Clash, Errors, Problem};
 use super::merge::{self, Clashes};
 use super::origins::Origins;
@@ -201,18 +201,4 @@ fn layers(
         files,
         built_in,
     }
-}
-
-/// Drops what was found twice, and puts the rest in the order of the files.
-fn tidy(mut clashes: Clashes) -> Clashes {
-    let wrong_keys: HashSet<String> = clashes.iter().filter_map(|(_, p)| p.wrong_key()).collect();
-    let mut seen = HashSet::new();
-    clashes.retain(|(pos, problem)| {
-        // The other half was there, and what is wrong with it is said already.
-        let half_is_wrong =
-            matches!(problem, Problem::HalfOfTwo { missing, .. } if wrong_keys.contains(*missing));
-        !half_is_wrong && seen.insert((*pos, problem.for_any_host().to_string()))
-    });
-    clashes.sort_by_key(|(pos, _)| *pos);
-    clashes
 }

@@ -13,6 +13,7 @@ use crate::etcd::Version;
 use crate::secret::Secret;
 
 mod check;
+mod echo;
 mod error;
 mod files;
 mod hint;
@@ -33,6 +34,7 @@ pub use error::{Clash, Errors, Problem};
 pub use load::{Loaded, load, load_in, load_text};
 pub use origins::{Origins, Setting};
 pub use select::{SelectError, Selected, select};
+pub use sets::set;
 pub use source::Place;
 
 /// The embedded inventory of `rehearse`: three members, whose addresses are those of the lab.

@@ -115,7 +115,8 @@ impl Listing<'_> {
             NONE,
             |policy| policy_name(*policy),
         );
-        self.push("jump", layer.jump.as_ref(), SSH, |hosts| hosts.join(", "));
+        let jump = layer.jump.as_ref().filter(|set| !set.value.is_empty());
+        self.push("jump", jump, SSH, |hosts| hosts.join(", "));
         self.push("ssh_config", layer.ssh_config.as_ref(), SSH, |p| shown(p));
         self.push("become", layer.escalation.as_ref(), NONE, |by| {
             become_name(*by)
@@ -185,7 +186,7 @@ impl Listing<'_> {
             value: set.map_or_else(|| unset.to_owned(), |set| show(&set.value)),
             from: set.map_or_else(
                 || "built in".to_owned(),
-                |set| self.from(set.pos, set.scope),
+                |set| self.from(key, set.pos, set.scope),
             ),
         });
     }
@@ -202,7 +203,7 @@ impl Listing<'_> {
         });
     }
 
-    fn from(&self, pos: Pos, scope: Scope) -> String {
+    fn from(&self, key: &str, pos: Pos, scope: Scope) -> String {
         let place = self.origins.sources.place(pos);
         let table = match (&place, scope) {
             (Place::Set(_), _) => return "-e".to_owned(),
@@ -212,7 +213,9 @@ impl Listing<'_> {
             (_, Scope::Host) => {
                 format!("[clusters.{}.hosts.{}]", self.cluster.name, self.host.name)
             }
-            (_, Scope::Top | Scope::CommandLine) => "[top]".to_owned(),
+            (_, Scope::Top | Scope::CommandLine) => {
+                format!("[{}]", key.split('.').next().unwrap_or(key))
+            }
         };
         format!("{place} {table}")
     }

@@ -30,6 +30,8 @@ pub struct ClusterModel {
     pub layer: Layer,
     /// Its hosts, in the order of the text.
     pub hosts: Vec<HostModel>,
+    /// Whether the text names no host at all, not even a wrong one.
+    pub empty: bool,
 }
 
 /// A host's own settings.
@@ -154,19 +156,16 @@ impl<'a> Reader<'a> {
             },
         );
         let hosts = table.0.iter().find(|entry| entry.key == "hosts");
+        let empty = hosts.is_none_or(|entry| entry.node.data == Data::Table(Table::default()));
         let hosts = hosts.and_then(|entry| self.table(entry));
-        let hosts = hosts.map_or(Vec::new(), |hosts| {
-            hosts
-                .0
-                .iter()
-                .filter_map(|entry| self.host(entry, &name))
-                .collect()
-        });
+        let hosts = hosts.into_iter().flat_map(|hosts| &hosts.0);
+        let hosts = hosts.filter_map(|entry| self.host(entry, &name)).collect();
         Some(ClusterModel {
             name,
             pos: entry.pos,
             layer,
             hosts,
+            empty,
         })
     }
 

@@ -59,7 +59,8 @@ struct Pattern {
 /// # Errors
 /// When a pattern matches nothing, be it an excluding one, and when nothing is left.
 pub fn select(inventory: &Inventory, limits: &[String]) -> Result<Vec<Selected>, SelectError> {
-    let mut patterns = parse(limits)?;
+    let named_all = inventory.clusters.contains_key("all");
+    let mut patterns = parse(limits, named_all)?;
     let from_all = patterns.iter().all(|pattern| pattern.excludes);
     let mut selected = Vec::new();
     for cluster in inventory.clusters.values() {
@@ -83,14 +84,19 @@ pub fn select(inventory: &Inventory, limits: &[String]) -> Result<Vec<Selected>,
     Ok(selected)
 }
 
-fn parse(limits: &[String]) -> Result<Vec<Pattern>, SelectError> {
+/// Reads the patterns. `all` is every host, unless a cluster has that name.
+fn parse(limits: &[String], named_all: bool) -> Result<Vec<Pattern>, SelectError> {
     split(limits)
         .map(|text| {
             let (excludes, bare) = match text.strip_prefix('!') {
                 Some(bare) => (true, bare.trim()),
                 None => (false, text),
             };
-            let glob = if bare == "all" { "*" } else { bare };
+            let glob = if bare == "all" && !named_all {
+                "*"
+            } else {
+                bare
+            };
             let matcher = Glob::new(glob).map_err(|e| SelectError::NotAPattern {
                 pattern: text.to_owned(),
                 why: e.kind().to_string(),

@@ -128,6 +128,7 @@ impl fmt::Display for Place {
             Self::File { file, line, column } => {
                 write!(f, "{}:{line}:{column}", file.display())
             }
+            Self::Set(key) if key.is_empty() => f.write_str("-e"),
             Self::Set(key) => write!(f, "-e {key}"),
             Self::Whole(file) => write!(f, "{}", file.display()),
             Self::CommandLine => f.write_str("command line"),

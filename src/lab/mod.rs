@@ -235,7 +235,7 @@ impl Lab {
         Err(LabError::Hosts(failures))
     }
 
-    /// Lets the lab outlive this process, until [`destroy_kept`].
+    /// Lets the lab outlive this process, even if that crashes, until [`destroy_kept`].
     ///
     /// # Errors
     /// When the mark cannot be written.
@@ -243,6 +243,15 @@ impl Lab {
         owner::keep(&self.folder)?;
         self.is_kept = true;
         Ok(())
+    }
+
+    /// Lets go of a lab that is kept: from now on [`destroy_kept`] takes it away.
+    ///
+    /// # Errors
+    /// When the marks cannot be written.
+    pub fn leave(mut self) -> Result<(), LabError> {
+        self.keep()?;
+        owner::disown(&self.folder)
     }
 
     /// Takes everything away and says what could not be.

@@ -36,10 +36,8 @@ pub(super) fn claim(dirs: &Dirs) -> Result<Found, LabError> {
         if folder.exists() || network.path().exists() {
             continue;
         }
-        let owner = Owner::of(std::process::id())?;
-        let text = serde_json::to_string(&owner).expect("numbers and strings become JSON");
         make(&folder)?;
-        write(&folder.join("owner"), &text, 0o600)?;
+        mark(&folder, &Owner::of(std::process::id())?)?;
         return Ok(Found { id, folder });
     }
 }
@@ -47,6 +45,21 @@ pub(super) fn claim(dirs: &Dirs) -> Result<Found, LabError> {
 /// Marks a lab as one that outlives its owner.
 pub(super) fn keep(folder: &Path) -> Result<(), LabError> {
     write(&folder.join("kept"), "", 0o600)
+}
+
+/// Takes the owner's name off a lab: from now on anyone may destroy it.
+pub(super) fn disown(folder: &Path) -> Result<(), LabError> {
+    let nobody = Owner {
+        pid: 0,
+        started: 0,
+        boot: String::new(),
+    };
+    mark(folder, &nobody)
+}
+
+fn mark(folder: &Path, owner: &Owner) -> Result<(), LabError> {
+    let text = serde_json::to_string(owner).expect("numbers and strings become JSON");
+    write(&folder.join("owner"), &text, 0o600)
 }
 
 /// Destroys the labs whose owners are gone, kept ones excepted; returns their ids.
@@ -202,8 +215,7 @@ mod tests {
         let lab = claim(&dirs).unwrap();
         let mut gone = owner(&lab).unwrap();
         gone.started += 1;
-        let text = serde_json::to_string(&gone).unwrap();
-        write(&lab.folder.join("owner"), &text, 0o600).unwrap();
+        mark(&lab.folder, &gone).unwrap();
         keep(&lab.folder).unwrap();
         assert!(sweep(&dirs).unwrap().is_empty());
         fs::remove_file(lab.folder.join("kept")).unwrap();

@@ -50,21 +50,11 @@ impl Places {
         cancel: &Cancel,
         say: &dyn Fn(&str),
     ) -> Result<BTreeMap<Version, PathBuf>, LabError> {
-        let mut found = BTreeMap::new();
-        let mut missing = Vec::new();
-        for version in versions {
-            match self.here(version) {
-                Some(folder) => drop(found.insert((*version).clone(), folder)),
-                None => missing.push(*version),
-            }
+        if versions.iter().any(|version| self.here(version).is_none()) {
+            self.fetch(versions, cancel, say)?;
         }
-        if !missing.is_empty() {
-            for version in self.debian(&missing, cancel, say)? {
-                let folder = self.unpacked(version);
-                found.insert(version.clone(), folder);
-            }
-        }
-        Ok(found)
+        let pair = |version: &&Version| Some(((*version).clone(), self.here(version)?));
+        Ok(versions.iter().filter_map(pair).collect())
     }
 
     fn here(&self, version: &Version) -> Option<PathBuf> {
@@ -79,26 +69,35 @@ impl Places {
         self.dirs.cache.join("releases").join(version.to_string())
     }
 
-    fn debian<'v>(
+    /// Fetches from Debian what is not here, one run at a time.
+    fn fetch(
         &self,
-        versions: &[&'v Version],
+        versions: &[&Version],
         cancel: &Cancel,
         say: &dyn Fn(&str),
-    ) -> Result<Vec<&'v Version>, LabError> {
+    ) -> Result<(), LabError> {
         make(&self.dirs.cache)?;
         let lock = self.dirs.cache.join("releases.lock");
         let waiting = || say("waiting for another run that fetches releases");
         let _lock = Locked::take(&lock, cancel, &waiting)?;
-        say("looking for etcd in Debian's suites");
-        let indexes = Index::read_all(&self.dirs.cache.join("apt"), cancel)?;
+        let mut indexes = None;
         for version in versions {
+            // Looked at again: the run that held the lock, or the round before, may have fetched it.
+            if self.here(version).is_some() {
+                continue;
+            }
+            if indexes.is_none() {
+                say("looking for etcd in Debian's suites");
+                indexes = Some(Index::read_all(&self.dirs.cache.join("apt"), cancel)?);
+            }
+            let indexes = indexes.as_deref().unwrap_or_default();
             let has_it = |index: &&Index| index.version.as_ref().ok() == Some(*version);
             let index = indexes.iter().find(has_it);
-            let index = index.ok_or_else(|| self.nowhere(version, &indexes))?;
+            let index = index.ok_or_else(|| self.nowhere(version, indexes))?;
             say(&format!("fetching etcd {version} from {}", index.suite));
             index.fetch(&self.unpacked(version), cancel)?;
         }
-        Ok(versions.to_vec())
+        Ok(())
     }
 
     fn nowhere(&self, version: &Version, indexes: &[Index]) -> LabError {

@@ -173,7 +173,7 @@ impl Walk<'_> {
     }
 }
 
-fn older(from: &Version, to: &Version) -> Finding {
+pub(super) fn older(from: &Version, to: &Version) -> Finding {
     Finding::block(
         "TARGET_OLDER",
         to.to_string(),

@@ -49,7 +49,12 @@ impl Lines {
                 board: &self.board,
                 verbose: self.verbose,
             };
-            for text in phrases.of(&event.kind) {
+            // Findings are shown with the plan already, in full; a line each is for `runs show`.
+            let most = match &event.kind {
+                Kind::Plan { .. } => 1,
+                _ => usize::MAX,
+            };
+            for text in phrases.of(&event.kind).into_iter().take(most) {
                 self.line(&text, event.at);
             }
         }

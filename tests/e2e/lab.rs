@@ -7,17 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use runner::lab::cluster::Layout;
-use runner::lab::{Dirs, Lab, LabError, SUDO_USER, Shape, destroy_kept, sweep};
+use runner::lab::{Lab, LabError, SUDO_USER, Shape, destroy_kept, sweep};
 
-use crate::common::{Cluster, boot, boot_in};
-
-/// Folders of a test's own, so that other labs of this machine are neither swept nor seen.
-fn own_dirs(folder: &Path) -> Dirs {
-    Dirs {
-        state: folder.join("state"),
-        cache: Dirs::of_user().cache,
-    }
-}
+use crate::common::{Cluster, boot, boot_in, own_dirs, remember};
 
 /// Everything on this machine that carries the lab's id.
 fn traces(id: &str) -> Vec<String> {
@@ -256,7 +248,7 @@ fn a_cluster_installed_with_links_comes_back_after_a_power_cut() {
 #[ignore = "the body of a helper process"]
 fn helper_that_owns_a_lab() {
     let folder = std::env::var("RUNNER_TEST_FOLDER").unwrap();
-    let mut lab = boot_in(&own_dirs(Path::new(&folder)), &["alpha"]);
+    let mut lab = boot_in(&remember(Path::new(&folder)), &["alpha"]);
     if std::env::var_os("RUNNER_TEST_KEEP").is_some() {
         lab.keep().unwrap();
     }
@@ -292,8 +284,7 @@ fn crash_with_a_lab(folder: &Path, keep: bool) -> String {
 
 #[test]
 fn the_lab_of_a_crashed_run_is_swept_and_another_one_is_not_touched() {
-    let folder = tempfile::tempdir().unwrap();
-    let dirs = own_dirs(folder.path());
+    let (folder, dirs) = own_dirs();
     let id = crash_with_a_lab(folder.path(), false);
     assert!(!traces(&id).is_empty());
     let ours = boot_in(&dirs, &["alpha"]);
@@ -305,8 +296,7 @@ fn the_lab_of_a_crashed_run_is_swept_and_another_one_is_not_touched() {
 
 #[test]
 fn a_kept_lab_outlives_its_run_until_it_is_destroyed() {
-    let folder = tempfile::tempdir().unwrap();
-    let dirs = own_dirs(folder.path());
+    let (folder, dirs) = own_dirs();
     let id = crash_with_a_lab(folder.path(), true);
     assert_eq!(sweep(&dirs).unwrap(), Vec::<String>::new());
     let config = dirs.state.join(&id).join("ssh_config");

@@ -8,5 +8,6 @@
 mod common;
 mod lab;
 mod refusals;
+mod rehearse;
 mod upgrade;
 mod writer;

@@ -1,5 +1,19 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod cli;
+mod engine_rig;
+mod facts;
+mod inventory;
 mod layering;
+mod lint;
+mod local_shell;
+mod releases;
+mod releases_kit;
+mod releases_server;
+mod releases_url;
 mod reporters;
+mod scenarios;
+mod sim;
+mod sweep;
+mod transport;
+mod world;

@@ -37,9 +37,8 @@ const TAKE: &str = concat!(
 dir=$1 file=$1/$2 secs=$3
 revision() { sed -n 's/.*"revision":\([0-9][0-9]*\).*/\1/p' | head -n 1; }
 [ ! -L "$dir" ] || die "\`$dir\` is a symbolic link to \`$(readlink "$dir")\`"
-mkdir -p "${dir%/*}"
-[ -d "$dir" ] || mkdir -m 0700 "$dir"
 umask 077
+mkdir -p "$dir"
 least=$(ctl 10 endpoint status -w json | revision)
 [ -n "$least" ] || die "the member does not tell its revision"
 if [ ! -e "$file" ]; then
@@ -94,22 +93,23 @@ const FETCH: &str = "exec cat < \"$1\"\n";
 
 /// Deletes all but the newest backups of one cluster. Arguments: `dir cluster keep`.
 ///
-/// Only files that are named as ours are looked at: the cluster, a dash, the run's time and its four digits. The
-/// time sorts as text. Prints what it deleted.
+/// Only files that are named as ours are looked at: cluster, run id (its time, four digits), release. The time
+/// sorts as text. Prints what it deleted.
 const PRUNE: &str = r#"
 set -eu
 export LC_ALL=C
 dir=$1 cluster=$2 keep=$3
 d='[0-9]'
 d4=$d$d$d$d
-stamp="$d4$d4"T"$d4$d$d"Z-'[0-9a-f][0-9a-f][0-9a-f][0-9a-f]'.db
+x='[0-9a-f]'
+stamp="$d4$d4"T"$d4$d$d"Z-"$x$x$x$x"
 set --
 for path in "$dir"/*; do
   name=${path##*/}
   rest=${name#"$cluster"-}
   [ "$rest" != "$name" ] && [ -f "$path" ] && [ ! -L "$path" ] || continue
   case $rest in
-    $stamp) set -- "$@" "$path" ;;
+    $stamp.db | $stamp-[0-9]*.db) set -- "$@" "$path" ;;
   esac
 done
 while [ $# -gt "$keep" ]; do
@@ -261,7 +261,7 @@ async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<(), Failure> 
 pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Outcome, Failure> {
     let command = task.command(PRUNE_TITLE, PRUNE).args([
         dir.to_owned(),
-        task.turn.cluster.name.clone(),
+        safe(&task.turn.cluster.name),
         // The newest one is what this run's way back rests on.
         keep.max(1).to_string(),
     ]);
@@ -296,6 +296,14 @@ async fn digest_of(path: PathBuf) -> io::Result<String> {
     })
     .await
     .map_err(io::Error::other)?
+}
+
+/// A name as the planner puts it into file names: what a shell would look at becomes an underscore.
+fn safe(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    name.chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .collect()
 }
 
 /// Bytes in lower-case hexadecimal.

@@ -3,8 +3,9 @@
 pub mod run;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Once;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once};
 use std::thread;
 
 use runner::etcd::Version;
@@ -23,6 +24,29 @@ pub fn boot_in(dirs: &Dirs, names: &[&str]) -> Lab {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     Lab::boot(dirs, &names, &Cancel::default(), &tell).unwrap()
 }
+
+/// Folders of a test's own, below the user's, so that other labs are neither swept nor seen. The state
+/// folder goes away with the returned guard; labs left in it by a signal are destroyed first.
+pub fn own_dirs() -> (tempfile::TempDir, Dirs) {
+    let user = Dirs::of_user();
+    fs::create_dir_all(&user.state).unwrap();
+    let folder = tempfile::tempdir_in(user.state.parent().unwrap()).unwrap();
+    let dirs = remember(folder.path());
+    (folder, dirs)
+}
+
+/// The folders with their state at `folder`, remembered for the end after a signal.
+pub fn remember(folder: &Path) -> Dirs {
+    let state = folder.to_owned();
+    let dirs = Dirs {
+        state,
+        cache: Dirs::of_user().cache,
+    };
+    OWN.lock().unwrap().push(dirs.clone());
+    dirs
+}
+
+static OWN: Mutex<Vec<Dirs>> = Mutex::new(Vec::new());
 
 /// Parses a version.
 pub fn version(text: &str) -> Version {
@@ -101,7 +125,10 @@ fn prepare() {
         thread::spawn(|| {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(interrupted());
-            let _ = destroy_own(&Dirs::of_user());
+            let own = OWN.lock().unwrap().clone();
+            for dirs in own.iter().chain([&Dirs::of_user()]) {
+                let _ = destroy_own(dirs);
+            }
             std::process::exit(130);
         });
     });

@@ -1,0 +1,1 @@
+//! Words recorded from OpenSSH.
