@@ -22,7 +22,7 @@ const CHANNELS: usize = 8;
 /// How many connect at once to one sshd or through one jump host. sshd drops connections at random beyond ten
 /// unauthenticated ones (`MaxStartups 10:30:100`).
 const HANDSHAKES: usize = 8;
-/// Attempts until a dropped handshake is an error. The pauses in between add up to about six seconds.
+/// Attempts until a dropped handshake is an error. The pauses in between add up to three to six seconds.
 const ATTEMPTS: u32 = 6;
 /// How long the host may be late with its answer after the deadline and the kill.
 const SLACK: Duration = Duration::from_secs(5);
@@ -204,7 +204,8 @@ impl Link {
             return Ok(output(answer, is_over));
         }
         let said = String::from_utf8_lossy(&answer.stderr);
-        let (who, hint) = escalation::refusal(self.escalation, &said);
+        let (who, hint) =
+            escalation::refusal(self.escalation, self.target.ssh.user.as_deref(), &said);
         Err(self
             .target
             .unreachable(Stage::Become(who.to_owned()), &said, hint))
