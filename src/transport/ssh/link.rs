@@ -15,7 +15,7 @@ use super::master::Master;
 use super::remote::{KILL_AFTER, Remote};
 use super::words::{Failure, Target};
 use crate::inventory::Escalation;
-use crate::transport::{Command, Output, Sink, Stage, Unreachable};
+use crate::transport::{Command, Output, Stage, Unreachable};
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
 const CHANNELS: usize = 8;
@@ -120,14 +120,7 @@ impl Link {
             .await
             .expect("the semaphore is never closed");
         let opened = self.open(command, &remote).await?;
-        let answer = self.converse(command, &remote, opened).await;
-        if answer.is_err()
-            && let Sink::File(path) = &command.output
-            && !is_foreign(&answer)
-        {
-            let _ = tokio::fs::remove_file(path).await;
-        }
-        answer
+        self.converse(command, &remote, opened).await
     }
 
     /// Opens a channel. Nothing has been run when this fails, so it may connect anew and try again.
@@ -334,13 +327,6 @@ fn release(child: Child<Arc<Session>>, permit: OwnedSemaphorePermit) {
         let _ = tokio::time::timeout(LINGER, child.wait()).await;
         drop(permit);
     });
-}
-
-/// Whether the local file was there before.
-fn is_foreign(answer: &Result<Output, Unreachable>) -> bool {
-    answer
-        .as_ref()
-        .is_err_and(|error| matches!(error.stage, Stage::LocalFile(_)))
 }
 
 /// The script's answer; a script that had to be ended has the status that `timeout` gives.
