@@ -1,4 +1,8 @@
 //! The inventory after one read, layering and validation: what every other module works from.
+//!
+//! `tree` (TOML with positions) → `merge` (ranges, several files) → `reader` (typed layers; what one value can
+//! have wrong) → `resolve` (layers over each other; what several values can have wrong). Nothing here speaks
+//! to a host, and only `load` and `files` read anything.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,6 +11,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::etcd::Version;
 use crate::secret::Secret;
+
+mod check;
+mod echo;
+mod error;
+mod files;
+mod hint;
+mod keys;
+mod layer;
+mod load;
+mod merge;
+mod origins;
+mod range;
+mod reader;
+mod resolve;
+pub mod select;
+mod sets;
+mod source;
+mod tree;
+
+pub use error::{Clash, Errors, Problem};
+pub use load::{Loaded, load, load_in, load_text};
+pub use origins::{Origins, Setting};
+pub use select::{SelectError, Selected, select};
+pub use sets::set;
+pub use source::Place;
+
+/// The embedded inventory of `rehearse`: three members, whose addresses are those of the lab.
+pub const LAB: &str = include_str!("../../inventories/lab.toml");
 
 /// All clusters of the given files, every setting resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,6 +211,14 @@ pub struct ReleaseSource {
     pub sha256sums: Option<String>,
     /// The folder that relative paths start from: that of the inventory file.
     pub base: PathBuf,
+}
+
+impl Inventory {
+    /// The hosts whose names are nearest to a text, at most three.
+    pub fn near_hosts(&self, text: &str) -> Vec<String> {
+        let hosts = self.clusters.values().flat_map(|cluster| &cluster.hosts);
+        keys::nearest(text, hosts.map(|host| host.name.as_str()))
+    }
 }
 
 impl Cluster {

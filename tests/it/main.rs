@@ -1,1 +1,3 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
+
+mod inventory;
