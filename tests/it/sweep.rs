@@ -3,7 +3,7 @@
 use runner::event::Ending;
 
 use crate::engine_rig::{Rig, new, old};
-use crate::sim::model::State;
+use crate::sim::model::{Host, State};
 use crate::sim::{FAULTS, Fault, plans};
 
 #[test]
@@ -35,7 +35,8 @@ fn sweep(members: usize, stride: usize) {
         commands > 20 * members,
         "only {commands} commands: is it still an upgrade?"
     );
-    let kinds = |at: usize| (0..FAULTS.len()).filter(move |kind| (at + kind) % stride == 0);
+    let kinds =
+        |at: usize| (0..FAULTS.len()).filter(move |kind| (at + kind).is_multiple_of(stride));
     let cases: Vec<(usize, Fault)> = (0..commands)
         .flat_map(|at| kinds(at).map(move |kind| (at, FAULTS[kind])))
         .collect();
@@ -103,7 +104,7 @@ async fn strike(rig: &mut Rig, at: usize, fault: Fault, context: &str) {
 }
 
 fn on_disk(state: &State) -> Vec<String> {
-    state.hosts.values().map(|host| host.on_disk()).collect()
+    state.hosts.values().map(Host::on_disk).collect()
 }
 
 fn status_is_true(ending: &Ending, state: &State, context: &str) {

@@ -90,10 +90,11 @@ pub struct State {
 }
 
 pub fn binaries(version: &Version) -> Vec<&'static str> {
-    match version.minor() < Minor::new(3, 5) {
-        true => vec!["etcd", "etcdctl"],
-        false => vec!["etcd", "etcdctl", "etcdutl"],
+    let mut names = vec!["etcd", "etcdctl"];
+    if version.minor() >= Minor::new(3, 5) {
+        names.push("etcdutl");
     }
+    names
 }
 
 /// What a binary holds, here and there.

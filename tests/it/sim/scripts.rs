@@ -26,7 +26,7 @@ pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output 
         }
         unit::STOP_TITLE => {
             sleep(Duration::from_millis(100)).await;
-            stop(&mut state.lock().unwrap(), host)
+            Ok(stop(&mut state.lock().unwrap(), host))
         }
         _ => at_once(&mut state.lock().unwrap(), host, command),
     };
@@ -53,10 +53,11 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         release::LOOK_TITLE => Ok(missing(state, host, args)),
         release::UPLOAD_TITLE => upload(state, host, args, &command.input),
         release::SWITCH_TITLE => switch(state, host, args),
-        check::FLAGS_TITLE | backup::DESCRIBE_TITLE | unit::RELOAD_TITLE => Ok(String::new()),
-        check::VERIFY_TITLE => Ok(String::new()),
+        check::FLAGS_TITLE | check::VERIFY_TITLE | backup::DESCRIBE_TITLE | unit::RELOAD_TITLE => {
+            Ok(String::new())
+        }
         backup::DIGEST_TITLE => Ok(format!("{}\n", file::digest(&args[0]))),
-        backup::FETCH_TITLE => fetch(args, &command.output),
+        backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
         leader::MOVE_TITLE => move_leader(state, host, args),
         unit::START_TITLE => Ok(start(state, host)),
@@ -110,12 +111,10 @@ fn status(state: &State, name: &str, version: &Version, header: &Value) -> Value
 
 fn health(healthy: bool) -> Value {
     let endpoint = "http://127.0.0.1:2379";
-    match healthy {
-        true => json!([{"endpoint": endpoint, "health": true, "took": "2ms"}]),
-        false => {
-            json!([{"endpoint": endpoint, "health": false, "took": "5s", "error": "context deadline exceeded"}])
-        }
+    if healthy {
+        return json!([{"endpoint": endpoint, "health": true, "took": "2ms"}]);
     }
+    json!([{"endpoint": endpoint, "health": false, "took": "5s", "error": "context deadline exceeded"}])
 }
 
 fn members(state: &State, header: &Value) -> Value {
@@ -128,12 +127,11 @@ fn members(state: &State, header: &Value) -> Value {
 }
 
 fn alarms(state: &State, name: &str, header: &Value) -> Value {
-    match state.alarm {
-        true => {
-            json!({"header": header, "alarms": [{"memberID": state.hosts[name].id.0, "alarm": 1}]})
-        }
-        false => json!({"header": header}),
+    if state.alarm {
+        let id = state.hosts[name].id.0;
+        return json!({"header": header, "alarms": [{"memberID": id, "alarm": 1}]});
     }
+    json!({"header": header})
 }
 
 fn keep(state: &mut State, name: &str, args: &[String]) -> Answer {
@@ -153,7 +151,7 @@ fn keep(state: &mut State, name: &str, args: &[String]) -> Answer {
             return Err(format!("{} has another digest", pair[0]));
         }
         kept.insert(pair[0].clone());
-        copied += &format!("{}\n", pair[0]);
+        copied = copied + &pair[0] + "\n";
     }
     Ok(copied)
 }
@@ -162,10 +160,8 @@ fn missing(state: &State, name: &str, args: &[String]) -> String {
     let staged = state.hosts[name].staged.get(&version(&args[1]));
     let lacks = |pair: &&[String]| !staged.is_some_and(|names| names.contains(&pair[0]));
     let pairs = args[2..].chunks(2);
-    pairs
-        .filter(lacks)
-        .map(|pair| format!("{}\n", pair[0]))
-        .collect()
+    let names: Vec<&str> = pairs.filter(lacks).map(|pair| pair[0].as_str()).collect();
+    names.join("\n")
 }
 
 fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answer {
@@ -204,12 +200,12 @@ fn switch(state: &mut State, name: &str, args: &[String]) -> Answer {
         }
         let link = Installed::Link(release.clone());
         if host.bin.insert(file.clone(), link.clone()) != Some(link) {
-            done += &format!("switched {file}\n");
+            done = done + "switched " + file + "\n";
         }
     }
     for file in &args[at + 1..] {
         if host.bin.remove(file).is_some() {
-            done += &format!("removed {file}\n");
+            done = done + "removed " + file + "\n";
         }
     }
     Ok(done)
@@ -230,12 +226,12 @@ fn take(state: &mut State, name: &str, args: &[String]) -> Answer {
     ))
 }
 
-fn fetch(args: &[String], output: &Sink) -> Answer {
+fn fetch(args: &[String], output: &Sink) -> String {
     let Sink::File(path) = output else {
         panic!("a fetch without a file")
     };
     std::fs::write(path, &args[0]).expect("room for the backup");
-    Ok(String::new())
+    String::new()
 }
 
 fn prune(state: &mut State, name: &str, args: &[String]) -> String {
@@ -265,14 +261,14 @@ fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
     Ok(String::new())
 }
 
-fn stop(state: &mut State, name: &str) -> Answer {
+fn stop(state: &mut State, name: &str) -> String {
     state.tick();
     let same = match state.hosts[name].unit.active {
         "inactive" | "failed" => "same\n",
         _ => "",
     };
     state.stop(name);
-    Ok(format!("{same}{}", properties(state, name)))
+    format!("{same}{}", properties(state, name))
 }
 
 fn start(state: &mut State, name: &str) -> String {
