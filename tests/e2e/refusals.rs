@@ -29,7 +29,7 @@ fn ssh(cluster: &Cluster, name: &str, change: impl FnOnce(String) -> String) -> 
 }
 
 fn upgrade(cluster: &Cluster, inventory: &std::path::Path) -> Ran {
-    runner_with(cluster, inventory, &["upgrade", "--yes"]).is_plain()
+    runner_with(cluster, inventory, &["upgrade", "--yes"]).plainly()
 }
 
 fn keygen(cluster: &Cluster, name: &str) -> (PathBuf, String) {

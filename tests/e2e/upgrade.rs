@@ -15,10 +15,10 @@ use crate::common::run::{
 fn an_upgrade_loses_nothing_and_a_second_one_writes_not_one_byte() {
     let cluster = Cluster::start(3, "3.4.23", "3.5.16");
     let before = files(&cluster);
-    runner(&cluster, &["plan", "-D"]).ends_with(0).is_plain();
+    runner(&cluster, &["plan", "-D"]).ends_with(0).plainly();
     runner(&cluster, &["plan", "--detailed-exitcode"]).ends_with(10);
-    runner(&cluster, &["check"]).ends_with(0).is_plain();
-    runner(&cluster, &["status"]).ends_with(0).is_plain();
+    runner(&cluster, &["check"]).ends_with(0).plainly();
+    runner(&cluster, &["status"]).ends_with(0).plainly();
     runner(&cluster, &["upgrade", "--check"]).ends_with(0);
     runner(&cluster, &["upgrade"]).ends_with(3).says("--yes");
     assert_untouched(&before, &files(&cluster));
@@ -27,7 +27,7 @@ fn an_upgrade_loses_nothing_and_a_second_one_writes_not_one_byte() {
     writer.await_more(100).unwrap();
     runner(&cluster, &["upgrade", "--yes"])
         .ends_with(0)
-        .is_plain();
+        .plainly();
     writer.await_more(100).unwrap();
     let seen = writer.finish().unwrap();
     assert!(seen.is_clean(), "{seen:?}");
@@ -45,7 +45,7 @@ fn an_upgrade_loses_nothing_and_a_second_one_writes_not_one_byte() {
     let before = files(&cluster);
     let again = runner(&cluster, &["upgrade", "--yes"])
         .ends_with(0)
-        .is_plain();
+        .plainly();
     assert!(again.err.contains("nothing to do"), "{again:?}");
     runner(&cluster, &["plan", "--detailed-exitcode"]).ends_with(0);
     assert_untouched(&before, &files(&cluster));
@@ -62,7 +62,7 @@ fn json_output_is_one_object_a_line_with_the_plan_first_and_the_ending_last() {
         "--acknowledge",
         "SINGLE_MEMBER",
     ];
-    let ran = runner(&cluster, &args).ends_with(0).is_plain();
+    let ran = runner(&cluster, &args).ends_with(0).plainly();
     let objects = ran.objects();
     assert_eq!(objects[0]["kind"], "plan");
     assert_eq!(objects[0]["plan"]["to"], "3.5.30");

@@ -92,7 +92,7 @@ impl Ran {
 
     /// Asserts that neither stream has a control character other than the newline.
     #[track_caller]
-    pub fn is_plain(self) -> Self {
+    pub fn plainly(self) -> Self {
         let strange = |text: &str| text.chars().find(|c| c.is_control() && *c != '\n');
         assert_eq!(strange(&self.out), None, "in stdout:\n{:?}", self.out);
         assert_eq!(strange(&self.err), None, "in stderr:\n{:?}", self.err);
@@ -108,12 +108,12 @@ impl Ran {
 }
 
 /// Every file of a host with its size, mode and both times. Left out is what the host itself writes all the time:
-/// its journal and logs, sessions of logins, and the data of the running etcd.
+/// its journal and logs, sessions and greetings of logins, and the data of the running etcd.
 pub fn files(cluster: &Cluster) -> BTreeMap<String, String> {
     const SCRIPT: &str = r"find / /tmp /run /var/tmp -xdev \
         \( -path /proc -o -path /sys -o -path /dev -o -path /var/log -o -path /var/lib/etcd \
            -o -path /run/systemd -o -path /run/user -o -path /run/sudo -o -path /run/log -o -path /run/udev \
-           -o -path /var/lib/systemd -o -path /run/dbus -o -path /run/utmp -o -path /run/lock \) -prune \
+           -o -path /var/lib/systemd -o -path /run/dbus -o -path /run/utmp -o -path /run/lock -o -path /run/motd.dynamic \) -prune \
         -o ! -type d -printf '%p %s %m %T@ %C@\n' | sort -u";
     let listing = |host: String| {
         let text = cluster.lab.sh(&host, SCRIPT).unwrap();
