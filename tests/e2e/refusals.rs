@@ -51,6 +51,7 @@ fn each_refusal_has_its_status_names_the_fix_and_changes_nothing() {
     members(&cluster);
     releases_and_words(&cluster);
     assert_untouched(&before, &files(&cluster));
+    without_sudo(&cluster);
     health(&cluster);
 }
 
@@ -118,16 +119,23 @@ fn connections(cluster: &Cluster) {
         .ends_with(4)
         .says("root")
         .says("become");
-    cluster
-        .lab
-        .sh("etcd-2", "mv /etc/sudoers.d /etc/sudoers.off")
-        .unwrap();
-    let lost = upgrade(cluster, &cluster.inventory);
-    cluster
-        .lab
-        .sh("etcd-2", "mv /etc/sudoers.off /etc/sudoers.d")
-        .unwrap();
-    lost.ends_with(4).says("etcd-2").says("sudo").says("hint: ");
+}
+
+fn without_sudo(cluster: &Cluster) {
+    let move_rules = |from: &str, to: &str| {
+        let script = format!("mv /etc/sudoers.{from} /etc/sudoers.{to}");
+        cluster.lab.sh("etcd-2", &script).unwrap();
+    };
+    move_rules("d", "off");
+    let before = files(cluster);
+    let refused = upgrade(cluster, &cluster.inventory);
+    assert_untouched(&before, &files(cluster));
+    move_rules("off", "d");
+    refused
+        .ends_with(4)
+        .says("etcd-2")
+        .says("sudo")
+        .says("hint: ");
 }
 
 fn members(cluster: &Cluster) {
