@@ -27,8 +27,28 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every way to end.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Bug,
+        Self::Usage,
+        Self::Refused,
+        Self::Unreachable,
+        Self::PutBack,
+        Self::NeedsPerson,
+        Self::Locked,
+        Self::SomethingToDo,
+        Self::Interrupted,
+    ];
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// What a number means; one that is not documented can only come from a bug.
+    pub fn from_code(code: u8) -> Self {
+        let known = Self::ALL.into_iter().find(|exit| exit.code() == code);
+        known.unwrap_or(Self::Bug)
     }
 }

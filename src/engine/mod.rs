@@ -1,1 +1,286 @@
-//! To come.
+//! Carries out plans: the only writer of hosts. It makes no choice that the plan has not made, except to stop.
+//!
+//! A hop's waves run one after the other, a wave's lanes side by side, a lane's steps in order (`lane`). Before
+//! each disruptive step the cluster is asked again (`guard`); each event is on disk before its act
+//! ([`crate::journal`]). A member that fails is put back by the undo of its own steps, and how the cluster is then
+//! is looked at afresh (`ending`), never inferred.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+
+use crate::event::{Ending, Kind};
+use crate::inventory::Cluster;
+use crate::journal::{JournalError, Recorder};
+use crate::plan::{Hop, Lane, OnFailure, Plan, StepId, Wave};
+use crate::transport::{Transport, Unreachable};
+
+pub mod act;
+pub mod cancel;
+mod ending;
+pub mod guard;
+pub mod lane;
+mod shim;
+pub mod wait;
+
+pub use cancel::Interrupt;
+
+/// Carries out plans.
+#[derive(Clone)]
+pub struct Engine {
+    /// The way to hosts.
+    pub transport: Arc<dyn Transport>,
+    /// The journal, and whoever listens to it.
+    pub recorder: Arc<Recorder>,
+    /// Asks a run to stop.
+    pub interrupt: Interrupt,
+    /// Binaries of releases on this machine, by SHA-256 in hex: what `StageRelease` sends.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// Where fetched backups go, under `backups/<cluster>/`.
+    pub state_dir: PathBuf,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("recorder", &self.recorder)
+            .field("interrupt", &self.interrupt)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a step did not come to a good end.
+#[derive(Debug)]
+pub enum Failure {
+    /// The host could not be asked.
+    Unreachable(Unreachable),
+    /// The guard refused.
+    Refused(String),
+    /// It was tried and failed; from the nearest cause to the furthest.
+    Failed(Vec<String>),
+    /// The journal could not be written, so nothing was done.
+    Journal(JournalError),
+    /// A second interrupt came while something was awaited.
+    Abandoned,
+}
+
+/// What a run has done so far; shared by the lanes of a wave.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    left: Mutex<Vec<String>>,
+    changed: AtomicBool,
+    disrupted: AtomicBool,
+    floor: AtomicU64,
+}
+
+/// How a hop came to its end.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// All steps are done.
+    Done,
+    /// Stopped at a safe point.
+    Interrupted,
+    /// A step failed.
+    Failed(Stop),
+}
+
+/// The step that failed and what was done about it.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    /// Its host.
+    pub(crate) host: String,
+    /// The step.
+    pub(crate) step: StepId,
+    /// Why.
+    pub(crate) failure: Failure,
+    /// What was done about it.
+    pub(crate) repair: Repair,
+}
+
+/// What was done about a failed member.
+#[derive(Debug)]
+pub(crate) enum Repair {
+    /// No disruptive step of its lane had begun.
+    NotNeeded,
+    /// All its steps were undone.
+    PutBack,
+    /// The plan says to leave it as it is, or the run was abandoned.
+    Left,
+    /// The undo failed too.
+    Failed(Vec<String>),
+}
+
+impl Engine {
+    /// Executes the first hop of `plan` and tells how the cluster is afterwards.
+    pub async fn run(&self, cluster: &Cluster, plan: &Plan) -> Ending {
+        let ledger = Ledger::default();
+        let mut ending = if let Err(broken) = shim::lint(plan) {
+            ending::unsound(cluster, &broken)
+        } else {
+            let end = self.hop(cluster, plan, &ledger).await;
+            ending::tell(self, cluster, plan, &ledger, end).await
+        };
+        let event = Kind::ClusterEnded {
+            ending: ending.clone(),
+        };
+        if let Err(error) = self.recorder.record(event) {
+            ending::unrecorded(&mut ending, &error);
+        }
+        ending
+    }
+
+    async fn hop(&self, cluster: &Cluster, plan: &Plan, ledger: &Ledger) -> End {
+        let Some(hop) = plan.hops.first() else {
+            return End::Done;
+        };
+        for wave in &hop.waves {
+            if self.interrupt.is_raised() {
+                return End::Interrupted;
+            }
+            match self.wave(cluster, plan, hop, wave, ledger).await {
+                End::Done => {}
+                end => return end,
+            }
+        }
+        End::Done
+    }
+
+    /// Runs the lanes of a wave side by side; all of them end before the first failure is told.
+    async fn wave(
+        &self,
+        cluster: &Cluster,
+        plan: &Plan,
+        hop: &Hop,
+        wave: &Wave,
+        ledger: &Ledger,
+    ) -> End {
+        let lanes = wave.lanes.iter().map(|lane| async move {
+            match cluster.host(&lane.host) {
+                Some(host) => {
+                    lane::run(&act::Turn {
+                        engine: self,
+                        cluster,
+                        plan,
+                        hop,
+                        lane,
+                        host,
+                        ledger,
+                        disrupted: AtomicBool::new(false),
+                    })
+                    .await
+                }
+                None => unknown_host(lane),
+            }
+        });
+        let mut worst = End::Done;
+        for end in join_all(lanes).await {
+            match (&worst, &end) {
+                (End::Failed(_), _) | (_, End::Done) => {}
+                _ => worst = end,
+            }
+        }
+        worst
+    }
+}
+
+fn unknown_host(lane: &Lane) -> End {
+    let step = lane.steps.first().map_or(StepId(0), |step| step.id);
+    End::Failed(Stop {
+        host: lane.host.clone(),
+        step,
+        failure: Failure::because(format!("`{}` is not a host of the inventory", lane.host)),
+        repair: Repair::NotNeeded,
+    })
+}
+
+impl Failure {
+    /// A failure with one cause.
+    pub fn because(cause: impl Into<String>) -> Self {
+        Self::Failed(vec![cause.into()])
+    }
+
+    /// From the nearest cause to the furthest.
+    pub fn causes(&self) -> Vec<String> {
+        match self {
+            Self::Unreachable(unreachable) => {
+                let mut causes = vec![unreachable.to_string()];
+                causes.extend(said(unreachable));
+                causes
+            }
+            Self::Refused(reason) => vec![reason.clone()],
+            Self::Failed(causes) => causes.clone(),
+            Self::Journal(error) => chain(error),
+            Self::Abandoned => vec!["abandoned by a second interrupt".to_owned()],
+        }
+    }
+}
+
+fn said(unreachable: &Unreachable) -> Option<String> {
+    let said = unreachable.said.trim();
+    (!said.is_empty()).then(|| format!("\"{said}\""))
+}
+
+fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect()
+}
+
+impl Ledger {
+    /// Notes something that stays on purpose when the run ends.
+    pub fn leave(&self, what: String) {
+        self.left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(what);
+    }
+
+    /// What stays on purpose.
+    pub fn left(&self) -> Vec<String> {
+        self.left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes that something on a host is, or may be, different now.
+    pub fn note_change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything on a host is, or may be, different now.
+    pub fn is_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a disruptive step has begun.
+    pub fn note_disruption(&self) {
+        self.disrupted.store(true, Ordering::Relaxed);
+        self.note_change();
+    }
+
+    /// Whether a disruptive step of any lane has begun.
+    pub fn is_disrupted(&self) -> bool {
+        self.disrupted.load(Ordering::Relaxed)
+    }
+
+    /// Notes a raft index that the next member to settle must have applied.
+    pub fn raise_floor(&self, index: u64) {
+        self.floor.fetch_max(index, Ordering::Relaxed);
+    }
+
+    /// The raft index that a member must have applied to have caught up.
+    pub fn floor(&self) -> u64 {
+        self.floor.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a failed lane of this plan is undone.
+fn is_undone(plan: &Plan, failure: &Failure) -> bool {
+    let possible = !matches!(failure, Failure::Abandoned | Failure::Journal(_));
+    possible && plan.on_failure == OnFailure::Undo
+}

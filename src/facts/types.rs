@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::etcd::quorum::Voter;
 use crate::etcd::{Alarm, Member, MemberId, Version};
 
 /// Facts of all hosts of a cluster, by the inventory's host name.
@@ -22,7 +23,8 @@ pub struct HostFacts {
     pub hostname: String,
     /// The processor architecture.
     pub arch: Arch,
-    /// The host's clock minus ours at the middle of the exchange, in milliseconds.
+    /// The host's clock minus ours, in milliseconds: read last on the host and compared when the answer arrives, so
+    /// a slow connection makes a host look late by the time that the answer travels.
     pub clock_skew_ms: i64,
     /// Tools found, of those that we could use: `curl`, `systemd-analyze`, `gzip`, `timeout`, …
     pub tools: BTreeSet<String>,
@@ -34,7 +36,8 @@ pub struct HostFacts {
     pub disks: BTreeMap<String, DiskFacts>,
     /// Installed binaries by name (`etcd`, `etcdctl`, `etcdutl`), as found in `bin_dir`.
     pub binaries: BTreeMap<String, BinaryFacts>,
-    /// Releases staged under `install_dir`: version, then binary name to SHA-256 in hex.
+    /// Releases staged under `install_dir`, of those that were asked for and the one that `bin_dir` has: version, then
+    /// binary name to SHA-256 in hex.
     pub staged: BTreeMap<Version, BTreeMap<String, String>>,
     /// Files that the inventory's templates would write, by path; a missing file is absent.
     pub files: BTreeMap<String, FileFacts>,
@@ -102,7 +105,8 @@ pub struct UnitFacts {
 pub struct DataFacts {
     /// Whether `member/wal` is there.
     pub exists: bool,
-    /// `--data-dir` of the running process, resolved; empty if unknown.
+    /// The folder whose database the running process holds open, links resolved; as the inventory spells it if that
+    /// leads there. Empty if no process runs or it holds no database.
     pub in_use: String,
     /// The folder's mode, such as 0o700.
     pub mode: u32,
@@ -130,7 +134,7 @@ pub struct SnapFacts {
 pub struct DiskFacts {
     /// The mount point, so that two paths on one file system are counted together.
     pub mount: String,
-    /// Free bytes for root.
+    /// Bytes free for everyone: without what the file system keeps for root.
     pub free_bytes: u64,
 }
 
@@ -148,7 +152,7 @@ pub struct BinaryFacts {
 /// A file on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
-    /// Its text; `None` if it is over 256 KiB or not UTF-8.
+    /// Its text, byte for byte; `None` if it is over 256 KiB or not UTF-8.
     pub text: Option<String>,
     /// Its mode, such as 0o644.
     pub mode: u32,
@@ -206,7 +210,7 @@ pub struct MemberView {
     pub health: Result<(), String>,
     /// Alarms of the whole cluster.
     pub alarms: Vec<Alarm>,
-    /// The member list.
+    /// The member list; empty if it could not be read, as without quorum from 3.5 on.
     pub members: Vec<Member>,
 }
 
@@ -237,5 +241,84 @@ impl ClusterFacts {
                 .map(|(name, facts)| (name.clone(), facts.answer.clone()))
                 .collect(),
         }
+    }
+}
+
+impl Observation {
+    /// The voters, by the first member list that came, each healthy if the host that answers as it says so.
+    ///
+    /// Empty when no member list came: nothing may be concluded from that.
+    pub fn voters(&self) -> Vec<Voter> {
+        let views = || self.hosts.values().filter_map(Answer::view);
+        let lists = || views().filter(|view| !view.members.is_empty());
+        let list = lists()
+            .find(|view| view.health.is_ok())
+            .or_else(|| lists().next());
+        let healthy = |id| views().any(|view| view.id == id && view.health.is_ok());
+        let voter = |member: &Member| Voter {
+            id: member.id,
+            name: member.name.clone(),
+            healthy: healthy(member.id),
+        };
+        list.map(|view| {
+            view.members
+                .iter()
+                .filter(|one| one.is_voter())
+                .map(voter)
+                .collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// The leader, if all members that answer see the same one.
+    pub fn leader(&self) -> Option<MemberId> {
+        let mut seen = self
+            .hosts
+            .values()
+            .filter_map(Answer::view)
+            .map(|view| view.leader);
+        let first = seen.next()??;
+        seen.all(|leader| leader == Some(first)).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::parse::Frames;
+    use crate::facts::sample;
+
+    /// Three hosts that all give the answer recorded from one member of 3.5.16.
+    fn observed() -> Observation {
+        let frames =
+            Frames::parse(sample::recorded("3.5.16", "member.observe").as_bytes()).unwrap();
+        let host = sample::host("http://127.0.0.1:2379");
+        let answer = crate::facts::answer::answer(&frames, &host).unwrap();
+        let hosts = ["a", "b", "c"].map(|name| (name.to_owned(), answer.clone()));
+        Observation {
+            hosts: hosts.into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn a_voter_is_healthy_only_if_a_host_answers_as_it() {
+        let voters = observed().voters();
+        let healthy: Vec<_> = voters.iter().filter(|one| one.healthy).collect();
+        assert_eq!((voters.len(), healthy.len()), (3, 1));
+        assert_eq!(healthy[0].name, "m1");
+        assert_eq!(Observation::default().voters(), []);
+    }
+
+    #[test]
+    fn there_is_a_leader_only_while_all_that_answer_agree() {
+        let mut seen = observed();
+        assert!(seen.leader().is_some());
+        let Some(Answer::Member(view)) = seen.hosts.get_mut("b") else {
+            panic!("b is silent");
+        };
+        view.leader = None;
+        assert_eq!(seen.leader(), None);
+        seen.hosts.insert("b".to_owned(), Answer::default());
+        assert!(seen.leader().is_some());
     }
 }

@@ -195,22 +195,37 @@ fn port_of(authority: &str) -> Option<bool> {
     (!host.is_empty()).then(|| digits && port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-/// Where releases come from, or where their checksums are: a URL or a path.
+/// Where releases come from, or where their checksums are: URLs or paths, separated by commas.
 pub fn source(key: &str, given: &str) -> Result<String, Problem> {
-    let url = text(key, given)?;
-    placeholders(key, &url, &["version", "arch"], "`{version}` and `{arch}`")?;
-    let authority = |rest: &str| rest.split('/').next().unwrap_or("").to_owned();
-    match url.split_once("://") {
-        Some((_, rest)) if authority(rest).contains('@') => {
-            Err(Problem::UrlWithPassword(key.to_owned()))
-        }
-        Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => Ok(url),
-        Some(_) => Err(Problem::NotAUrl {
+    let source = text(key, given)?;
+    placeholders(
+        key,
+        &source,
+        &["version", "arch"],
+        "`{version}` and `{arch}`",
+    )?;
+    for part in source.split(',').map(str::trim) {
+        source_part(key, part)?;
+    }
+    Ok(source)
+}
+
+fn source_part(key: &str, part: &str) -> Result<(), Problem> {
+    let Some((scheme, rest)) = part.split_once("://") else {
+        return Ok(());
+    };
+    let authority = rest.split('/').next().unwrap_or("");
+    if authority.contains('@') {
+        return Err(Problem::UrlWithPassword(key.to_owned()));
+    }
+    match scheme {
+        "http" | "https" if !authority.is_empty() => Ok(()),
+        "file" => Ok(()),
+        _ => Err(Problem::NotAUrl {
             key: key.to_owned(),
             why: "is neither a path nor an `http` or `https` URL",
-            url,
+            url: part.to_owned(),
         }),
-        None => Ok(url),
     }
 }
 

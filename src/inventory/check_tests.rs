@@ -189,6 +189,8 @@ fn a_source_knows_its_placeholders_and_schemes() {
         "releases/",
         "https://x/v{version}/{arch}.tgz",
         "~/etcd",
+        "file:///srv/etcd",
+        "a.deb, b.deb",
     ] {
         assert!(source("releases.source", good).is_ok(), "{good}");
     }
@@ -199,6 +201,7 @@ fn a_source_knows_its_placeholders_and_schemes() {
         "https://x/{os}",
         "https://x/{version",
         "https://me:pw@x/{version}",
+        "https://x/a.deb,https://me:pw@x/b.deb",
     ] {
         assert!(source("releases.source", bad).is_err(), "{bad}");
     }

@@ -75,7 +75,7 @@ fn wrong_type(key: &str, wanted: &str) -> Option<String> {
     let key = key.rsplit('.').next().unwrap_or(key);
     let fix = match (key, wanted) {
         ("version", _) => "three numbers, in quotes: `version = \"3.5.16\"`".to_owned(),
-        (_, "a whole number") => format!("write it without quotes: `{key} = …`"),
+        (_, "a whole number") => "a number, without quotes".to_owned(),
         (_, "`true` or `false`") => "without quotes".to_owned(),
         (_, "a text") => format!("put it in quotes: `{key} = \"…\"`"),
         ("jump", _) => "such as `jump = [\"bastion.example.net\"]`".to_owned(),

@@ -11,7 +11,19 @@ use serde::{Deserialize, Serialize};
 use crate::etcd::{MemberId, Minor, Version};
 use crate::facts::Arch;
 
+mod deadlines;
+pub mod files;
 pub mod finding;
+mod lane;
+pub mod lint;
+pub mod options;
+pub mod order;
+pub mod path;
+pub mod preflight;
+pub mod render;
+pub mod rules;
+pub mod seats;
+pub mod upgrade;
 
 pub use finding::{Finding, Severity};
 

@@ -53,7 +53,7 @@ pub(super) struct Cache<'a> {
     version: &'a Version,
     arch: Arch,
     watch: &'a Watch<'a>,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// An entry that is whole.
@@ -289,7 +289,17 @@ fn remove(folder: &Path) -> Result<(), ReleaseError> {
     fs::remove_dir_all(folder).map_err(|cause| ReleaseError::io("remove", folder, cause))
 }
 
-fn lock_file(path: &Path, watch: &Watch<'_>) -> std::io::Result<File> {
+/// A lock file, held. It is let go in so many words: a process that another thread is starting has a copy of the
+/// descriptor for a moment, and closing ours alone would leave the lock to that.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _closing_does_it_too = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+fn lock_file(path: &Path, watch: &Watch<'_>) -> std::io::Result<Lock> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -302,5 +312,5 @@ fn lock_file(path: &Path, watch: &Watch<'_>) -> std::io::Result<File> {
         }
         other => other?,
     }
-    Ok(file)
+    Ok(Lock(file))
 }

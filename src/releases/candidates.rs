@@ -168,7 +168,7 @@ fn of_file(path: &Path, known: &Known, named: bool) -> Option<Candidate> {
         });
     }
     let stem = match names::archive_stem(name) {
-        Some(stem) if named || names::says_etcd(stem) || known.version.is_some() => stem,
+        Some(stem) if named || names::says_etcd(stem) => stem,
         _ => return None,
     };
     let said = names::known_of(stem).or(known);

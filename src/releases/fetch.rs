@@ -1,6 +1,7 @@
 //! Files from the network, by HTTP. `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy` are honoured.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig};
@@ -34,42 +35,37 @@ pub(super) fn download(
 ) -> Result<String, ReleaseError> {
     let answer = get(wanted)?;
     let total = answer.body().content_length();
-    let mut from = answer
-        .into_body()
-        .into_with_config()
-        .limit(most + 1)
-        .reader();
+    let mut from = answer.into_body().into_with_config().reader();
     let mut hashing = Hashing::new(into);
     let mut buffer = vec![0; 128 * 1024];
     loop {
-        let read = from
-            .read(&mut buffer)
-            .map_err(|cause| broken(wanted.url, cause))?;
+        let read = from.read(&mut buffer);
+        let read = read.map_err(|cause| broken(wanted.url, cause))?;
         if read == 0 {
             break;
         }
-        let too_long = hashing.bytes() + read as u64 > most;
-        if too_long {
-            return Err(ReleaseError::TooLong {
-                url: wanted.url.to_owned(),
-                limit_mib: most / MIB,
-            });
+        let done = hashing.bytes() + read as u64;
+        if done > most {
+            return Err(too_long(wanted.url, most));
         }
-        hashing.write_all(&buffer[..read]).map_err(|cause| {
-            ReleaseError::io(
-                "write the download of",
-                std::path::Path::new(wanted.url),
-                cause,
-            )
-        })?;
-        watch(Progress::Downloading {
-            url: wanted.url,
-            done: hashing.bytes(),
-            total,
-        });
+        let written = hashing.write_all(&buffer[..read]);
+        written.map_err(|cause| unwritten(wanted.url, cause))?;
+        let url = wanted.url;
+        watch(Progress::Downloading { url, done, total });
     }
     complete(wanted.url, hashing.bytes(), total)?;
     Ok(hashing.finish())
+}
+
+fn too_long(url: &str, most: u64) -> ReleaseError {
+    ReleaseError::TooLong {
+        url: url.to_owned(),
+        limit_mib: most / MIB,
+    }
+}
+
+fn unwritten(url: &str, cause: io::Error) -> ReleaseError {
+    ReleaseError::io("write the download of", Path::new(url), cause)
 }
 
 /// Fetches a short text.
@@ -155,6 +151,33 @@ fn is_own(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_is_too_long_is_not_read_to_its_end() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                assert!(stream.read(&mut request).unwrap() > 0);
+            }
+            let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+            let mut sent = stream.write_all(head);
+            while sent.is_ok() {
+                sent = stream.write_all(&[0; 4096]); // until the client has had enough
+            }
+        });
+        let version = Version::new(3, 5, 16);
+        let wanted = Wanted {
+            url: &url,
+            version: &version,
+            arch: Arch::Amd64,
+        };
+        let error = download(&wanted, io::sink(), 10_000, &|_| ()).unwrap_err();
+        assert!(matches!(error, ReleaseError::TooLong { .. }), "{error}");
+        server.join().unwrap();
+    }
 
     #[test]
     fn only_this_machines_addresses_bypass_a_proxy() {

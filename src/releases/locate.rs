@@ -1,10 +1,13 @@
 //! From a source to a verified release in the cache.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::cache::{Arrival, Cache, Entry};
 use super::candidates::{self, Available, Chosen};
+use super::digest::Hashing;
 use super::error::ReleaseError;
 use super::fetch::{self, Wanted};
 use super::source::{self, Source};
@@ -188,11 +191,7 @@ impl Job<'_> {
         let confirmed = confirmed_by.is_some();
         let work = cache.work_folder()?;
         for file in &files {
-            let copied = fs::copy(
-                &file.path,
-                work.path().join(file_name(&file.path.to_string_lossy())),
-            );
-            copied.map_err(|cause| ReleaseError::io("copy", &file.path, cause))?;
+            file.copy_to(work.path())?;
         }
         let arrival = self.verified(
             work.path(),
@@ -257,6 +256,22 @@ fn again(
 }
 
 impl Hashed {
+    /// Copies a binary, executable whatever it was, and fails if it has changed since it was hashed.
+    fn copy_to(&self, folder: &Path) -> Result<(), ReleaseError> {
+        let copy = || -> io::Result<()> {
+            let to = folder.join(file_name(&self.path.to_string_lossy()));
+            let mut options = File::options();
+            let to = options.write(true).create_new(true).mode(0o755).open(to)?;
+            let mut to = Hashing::new(to);
+            io::copy(&mut File::open(&self.path)?, &mut to)?;
+            if to.finish() == self.sha256 {
+                return Ok(());
+            }
+            Err(io::Error::other("it has changed meanwhile"))
+        };
+        copy().map_err(|cause| ReleaseError::io("copy", &self.path, cause))
+    }
+
     fn archive(&self) -> Archive {
         Archive {
             name: file_name(&self.path.to_string_lossy()).to_owned(),

@@ -2,8 +2,9 @@
 //!
 //! # Where a release may come from
 //!
-//! [`ReleaseSource::source`](crate::inventory::ReleaseSource) is one of the following; `{version}` (such as `3.5.16`), `{arch}` (such as `amd64`) and,
-//! in paths, `*` may stand in any part of it. A relative path starts at its `base`; `file://` is a path.
+//! `source` of [`ReleaseSource`](crate::inventory::ReleaseSource) is one of the following; `{version}` (such as
+//! `3.5.16`), `{arch}` (such as `amd64`) and, in paths, `*` may stand in any part of it. A relative path starts at
+//! its `base`; `file://` is a path.
 //!
 //! * an `http://` or `https://` URL of an archive, or of two `.deb` files separated by a comma or white space;
 //! * a folder of archives whose names say `etcd`, the version and the architecture, as those of etcd do;
@@ -23,7 +24,8 @@
 //! them, that they report the version that they were found under. `etcdutl` is asked for from 3.5 on.
 //!
 //! `sha256sums` that equals [`DEFAULT_SHA256SUMS`] says nothing about a local source and is not fetched for one;
-//! any other is used for every source. Only a folder of binaries may be listed under `<version>/etcd` and the like.
+//! any other is used for every source. The name in a line may have folders before it, such as `3.5.16/etcd`, as long
+//! as the file's path ends with it.
 //!
 //! # The cache
 //!
@@ -37,7 +39,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::etcd::Version;
+use crate::etcd::{Minor, Version};
 use crate::facts::Arch;
 
 mod cache;
@@ -137,7 +139,7 @@ pub type Watch<'a> = dyn Fn(Progress<'_>) + 'a;
 
 /// The binaries that a release of this version must have.
 pub fn binaries_of(version: &Version) -> &'static [&'static str] {
-    if *version < Version::new(3, 5, 0) {
+    if version.minor() < Minor::new(3, 5) {
         &["etcd", "etcdctl"]
     } else {
         &["etcd", "etcdctl", "etcdutl"]

@@ -29,7 +29,7 @@ const MOST: u64 = 64 * 1024;
 pub(super) fn args(binary: &str, version: &Version) -> &'static [&'static str] {
     match binary {
         "etcd" => &["--version"],
-        _ if *version < Version::new(3, 0, 0) => &["--version"],
+        _ if version.minor().major < 3 => &["--version"],
         _ => &["version"],
     }
 }

@@ -27,11 +27,11 @@ pub trait Transport: Send + Sync {
 pub struct Command {
     /// A few words for people: "gather facts". Goes into errors.
     pub title: String,
-    /// POSIX sh. Sent on stdin to `sh`, or in argv where `input` takes stdin; so it never holds a secret itself.
+    /// POSIX sh. Sent on stdin ahead of `input`, never in argv.
     pub script: String,
     /// `$1`, `$2`, …: data, never interpreted by any shell on the way.
     pub args: Vec<String>,
-    /// Exported to the script, sent on stdin only: never in argv. Cannot go together with `input`.
+    /// Exported to the script, sent on stdin only: never in argv.
     pub secrets: Vec<(String, Secret)>,
     /// What the script reads on stdin.
     pub input: Input,
@@ -58,7 +58,7 @@ pub enum Input {
 /// Where a script's stdout goes.
 #[derive(Clone, Debug, Default)]
 pub enum Sink {
-    /// Into [`Output::stdout`], at most 8 MiB; more is an [`Unreachable`] with [`Stage::Command`].
+    /// Into [`Output::stdout`], at most 8 MiB; more is an [`Unreachable`] with [`Stage::Garbled`].
     #[default]
     Capture,
     /// Into a new local file with mode 0600, streamed.
@@ -128,7 +128,13 @@ pub enum Stage {
         /// The time given.
         after: Duration,
     },
-    /// The answer cannot be understood.
+    /// sshd opens no session on a connection that stands.
+    #[error("sshd opens no session")]
+    NoSession,
+    /// A file on this machine cannot be sent from or received into.
+    #[error("the local file `{0}` cannot be used")]
+    LocalFile(String),
+    /// The answer cannot be understood, or the command cannot be sent as it is.
     #[error("`{0}` gave an answer that cannot be understood")]
     Garbled(String),
 }

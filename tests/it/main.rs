@@ -1,3 +1,22 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+mod cli;
+mod engine;
+mod engine_rig;
+mod facts;
 mod inventory;
+mod layering;
+mod lint;
+mod local_shell;
+mod releases;
+mod releases_kit;
+mod releases_server;
+mod releases_url;
+mod reporters;
+mod scenarios;
+mod sim;
+mod sweep;
+mod transport;
+mod world;

@@ -85,14 +85,21 @@ impl Reader<'_> {
     pub(super) fn release_source(&mut self, entry: &Entry, scope: Scope) -> Option<Set<Source>> {
         let text = self.text(entry, "releases", scope, check::source)?;
         let base = self.sources.base(entry.pos).to_owned();
-        let text = if text.value.starts_with("~/") {
-            let path = self.local_path(&text.value, entry.node.pos);
-            let path = self.keep_or_report(path, entry, scope)?;
-            path.value.display().to_string()
-        } else {
-            text.value
-        };
+        let parts = text.value.split(',').map(str::trim);
+        let parts: Result<Vec<_>, _> = parts
+            .map(|part| self.home_filled(part, entry.node.pos))
+            .collect();
+        let text = self.keep_or_report(parts, entry, scope)?.value.join(",");
         Some(set(Source { text, base }, entry.pos, scope))
+    }
+
+    /// One part of a source; other relative paths stay as they are, because the source has its base.
+    fn home_filled(&self, part: &str, pos: Pos) -> Result<String, Problem> {
+        if !part.starts_with("~/") {
+            return Ok(part.to_owned());
+        }
+        let path = self.local_path(part, pos)?;
+        Ok(path.display().to_string())
     }
 
     pub(super) fn sha256sums(&mut self, entry: &Entry, scope: Scope) -> Option<Set<String>> {

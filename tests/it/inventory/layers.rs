@@ -158,6 +158,16 @@ fn the_official_sums_hold_for_the_official_source_alone() {
 }
 
 #[test]
+fn a_pair_of_packages_may_lie_in_the_home_folder() {
+    let folder = Folder::new(&[("i.toml", "[clusters.a.hosts.a1]\n")]);
+    let loaded = folder
+        .load(&["i.toml"], &["releases.source=~/a.deb, b.deb"])
+        .unwrap();
+    let source = &loaded.inventory.clusters["a"].releases.source;
+    assert_eq!(folder.plain(source), "DIR/a.deb,b.deb");
+}
+
+#[test]
 fn bare_words_numbers_and_lists_on_the_command_line_fit_their_settings() {
     let folder = Folder::new(&[("i.toml", "[clusters.a.hosts.h]")]);
     let sets = [

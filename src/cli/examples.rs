@@ -1,0 +1,92 @@
+//! Examples at the end of each command's help.
+
+pub(super) const RUNNER: &str = "\
+Examples:
+  runner rehearse                          try it all on this machine, in containers
+  runner status -i prod.toml               look
+  runner plan -i prod.toml --to 3.5.16     decide
+  runner upgrade -i prod.toml --to 3.5.16  do
+
+Exit status:
+  0 done or nothing to do    1 a bug in runner          2 usage or inventory invalid
+  3 refused, nothing done    4 a host is unreachable    5 failed, the member was put back
+  6 failed, needs a person   7 another run is going on  130 interrupted at a safe point";
+
+pub(super) const UPGRADE: &str = "\
+Examples:
+  runner upgrade                           every cluster of inventory.toml to its `version`
+  runner upgrade -i prod.toml --to 3.5.16  another version than the inventory's
+  runner upgrade -l prod --yes             one cluster, without asking
+  runner upgrade --check --diff            only the plan, with what changes in files
+  runner upgrade --settle 5m               at least five minutes after each member
+  runner upgrade --yes --output json       for scripts: one JSON object a line";
+
+pub(super) const PLAN: &str = "\
+Examples:
+  runner plan -i prod.toml                 hops, order, steps and findings
+  runner plan --to 3.5.16 --diff           with what changes in files
+  runner plan --detailed-exitcode          exits with 10 when there is something to do
+  runner plan --output json                the plan as data";
+
+pub(super) const CHECK: &str = "\
+Examples:
+  runner check -i prod.toml                is every host reachable and every cluster fit for an upgrade?
+  runner check --to 3.5.16                 for this version
+  runner check -l 'prod-*,!prod-eu'        these clusters only";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  runner status -i prod.toml               a table of every member
+  runner status -l etcd-1                  one host
+  runner status --output json              one JSON object a cluster";
+
+pub(super) const REHEARSE: &str = "\
+Examples:
+  runner rehearse                          three members, 3.4.23 to 3.5.16
+  runner rehearse --members 5              five members
+  runner rehearse --from 3.5.16 --to 3.5.30
+  runner rehearse --keep                   leave the lab running to look around
+  runner rehearse --destroy                remove a lab that was kept
+  runner rehearse --releases ~/etcd        take releases from a folder";
+
+pub(super) const INVENTORY: &str = "\
+Examples:
+  runner inventory list -i prod.toml       clusters and hosts
+  runner inventory show etcd-1             a host's settings, and where each came from";
+
+pub(super) const INVENTORY_LIST: &str = "\
+Examples:
+  runner inventory list -i prod.toml
+  runner inventory list -i base.toml -i prod.toml -l 'prod-*'";
+
+pub(super) const INVENTORY_SHOW: &str = "\
+Examples:
+  runner inventory show etcd-1 -i prod.toml
+  runner inventory show etcd-1 -e user=root   what a set on the command line would change";
+
+pub(super) const RUNS: &str = "\
+Examples:
+  runner runs list                         past runs, newest first
+  runner runs show 20261120T1201           what that run did";
+
+pub(super) const RUNS_LIST: &str = "\
+Examples:
+  runner runs list
+  runner runs list --output json";
+
+pub(super) const RUNS_SHOW: &str = "\
+Examples:
+  runner runs show 20261120T120102Z-4f2a
+  runner runs show 20261120T1201           the beginning is enough
+  runner runs show 20261120T1201 --output json   the journal itself";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  runner completions bash > /etc/bash_completion.d/runner
+  runner completions zsh > ~/.zfunc/_runner
+  runner completions fish > ~/.config/fish/completions/runner.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  runner man | man -l -                    read it now
+  runner man /usr/local/share/man/man1     install one page a command";

@@ -1,0 +1,264 @@
+//! Deciding: from facts to a plan and the verified releases that it needs. Changes nothing on hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::look::{complete, look};
+use super::session::Session;
+use super::telling::Telling;
+use crate::cli::Target;
+use crate::error::{Failure, Problem, Result};
+use crate::etcd::Version;
+use crate::exit::Exit;
+use crate::facts::{Arch, ClusterFacts};
+use crate::inventory::{ReleaseSource, Selected};
+use crate::plan::path::Available;
+use crate::plan::rules::Rules;
+use crate::plan::upgrade::{self, Binary, Releases, Request};
+use crate::plan::{Finding, Planned, Severity};
+use crate::releases::{self, Release, ReleaseError};
+use crate::report::Talk;
+use crate::report::text::count;
+
+/// What to reach, and how carefully.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// Flags of the command line.
+    pub target: Target,
+    /// Codes that may not refuse the run.
+    pub acknowledged: BTreeSet<String>,
+}
+
+/// A plan, or why there is none, and what carrying it out needs.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The release to reach.
+    pub target: Version,
+    /// What planning came to.
+    pub planned: Planned,
+    /// Binaries of the first hop's releases on this machine, by SHA-256.
+    pub binaries: BTreeMap<String, PathBuf>,
+}
+
+impl Goal {
+    /// From the command line.
+    pub fn new(target: &Target) -> Self {
+        Self {
+            acknowledged: target.acknowledge.iter().cloned().collect(),
+            target: target.clone(),
+        }
+    }
+
+    /// The release that a cluster is to reach.
+    ///
+    /// # Errors
+    /// Neither the command line nor the inventory says.
+    pub fn release(&self, selected: &Selected) -> Result<Version> {
+        let wanted = self
+            .target
+            .to
+            .as_ref()
+            .or(selected.cluster.version.as_ref());
+        wanted.cloned().ok_or_else(|| {
+            let what = format!(
+                "no version to reach for cluster `{}`",
+                selected.cluster.name
+            );
+            let hint = "pass `--to VERSION` or set the cluster's `version` in the inventory";
+            Failure::new(Exit::Usage, Problem::new(what).hint(hint))
+        })
+    }
+}
+
+/// Looks at a cluster and plans its way to `target`; tells the plan.
+///
+/// # Errors
+/// A host cannot be asked, a release cannot be had, or an interrupt.
+pub async fn decide(
+    session: &Session<'_>,
+    telling: &Telling<'_>,
+    selected: &Selected,
+    goal: &Goal,
+    target: &Version,
+) -> Result<Decision> {
+    let answers = look(session, &selected.cluster, std::slice::from_ref(target)).await?;
+    let facts = complete(telling, &selected.cluster, answers)?;
+    let prepared = prepare(session, selected, &facts, target).await?;
+    let (available, found) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Err(no_release(telling, selected, target, &error)),
+    };
+    let planned = upgrade::plan(&Request {
+        cluster: &selected.cluster,
+        chosen: &selected.chosen,
+        facts: &facts,
+        target,
+        available: &available,
+        releases: &binaries(&found),
+        rules: &Rules::default(),
+        on_failure: goal.target.on_failure.into(),
+        settle_least_s: goal.target.settle.map_or(0, |least| least.as_secs()),
+        step_timeout_s: session
+            .context
+            .global
+            .timeout
+            .map(|most| most.as_secs().max(1)),
+        resume: goal.target.resume,
+        run_id: &session.context.run,
+    });
+    telling.plan(&selected.cluster.name, &planned)?;
+    Ok(Decision {
+        target: target.clone(),
+        planned,
+        binaries: paths(&found),
+    })
+}
+
+type Prepared = Result<(Available, Vec<Release>), ReleaseError>;
+
+/// Lists the releases that can be had, then fetches and verifies those that the first hop needs.
+async fn prepare(
+    session: &Session<'_>,
+    selected: &Selected,
+    facts: &ClusterFacts,
+    target: &Version,
+) -> Result<Prepared> {
+    let source = selected.cluster.releases.clone();
+    let listed = session
+        .or_interrupt(blocking(move || releases::available(&source)))
+        .await?;
+    let available = match listed {
+        Ok(releases::Available::Any) => Available::Any,
+        Ok(releases::Available::Listed(versions)) => Available::Listed(versions),
+        Err(error) => return Ok(Err(error)),
+    };
+    let rules = Rules::default();
+    let needed = upgrade::needed(
+        &selected.cluster,
+        &selected.chosen,
+        facts,
+        target,
+        &available,
+        &rules,
+    );
+    let mut found = Vec::new();
+    for (version, arch) in needed {
+        match fetch(session, &selected.cluster.releases, version, arch).await? {
+            Ok(release) => found.push(release),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok((available, found)))
+}
+
+async fn fetch(
+    session: &Session<'_>,
+    source: &ReleaseSource,
+    version: Version,
+    arch: Arch,
+) -> Result<Result<Release, ReleaseError>> {
+    let what = format!("get etcd {version}");
+    session.voice.talk(Talk::Began {
+        what,
+        hosts: Vec::new(),
+    });
+    let (source, cache) = (source.clone(), session.context.cache_dir());
+    let work = blocking(move || releases::locate(&source, &version, arch, &cache));
+    let found = session.or_interrupt(work).await;
+    session.voice.talk(Talk::Over);
+    found
+}
+
+/// Runs what waits for disks and networks beside the runtime's own threads. A panic in it stays a panic.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn binaries(found: &[Release]) -> Releases {
+    let all = found.iter().map(|release| {
+        let files = release.binaries.iter().map(|(name, binary)| {
+            let binary = Binary {
+                sha256: binary.sha256.clone(),
+                bytes: binary.bytes,
+            };
+            (name.clone(), binary)
+        });
+        ((release.version.clone(), release.arch), files.collect())
+    });
+    all.collect()
+}
+
+fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
+    let all = found.iter().flat_map(|release| release.binaries.values());
+    all.map(|binary| (binary.sha256.clone(), binary.path.clone()))
+        .collect()
+}
+
+fn no_release(
+    telling: &Telling,
+    selected: &Selected,
+    target: &Version,
+    error: &ReleaseError,
+) -> Failure {
+    let cluster = &selected.cluster.name;
+    let problem = Problem::of(error).hint(error.hint());
+    let reason = std::iter::once(problem.what.clone()).chain(problem.because.clone());
+    let reason = reason.collect::<Vec<_>>().join(": ");
+    let finding = Finding::block("RELEASE_UNUSABLE", target.to_string(), reason);
+    match telling.no_plan(cluster, vec![finding]) {
+        Ok(()) => Failure::new(Exit::Refused, problem),
+        Err(failure) => failure,
+    }
+}
+
+/// Says why findings refuse the run, if they do.
+///
+/// # Errors
+/// They do: a block, or something that is not acknowledged.
+pub fn accepted(cluster: &str, planned: &Planned, goal: &Goal) -> Result<()> {
+    let refusing: Vec<&Finding> = planned
+        .findings
+        .iter()
+        .filter(|finding| finding.refuses(&goal.acknowledged))
+        .collect();
+    if refusing.is_empty() {
+        return Ok(());
+    }
+    let findings = count(refusing.len(), "finding");
+    let mut problem = Problem::new(format!(
+        "cluster `{cluster}`: the preflight refuses, {findings}"
+    ));
+    for finding in &refusing {
+        problem = problem.because(format!(
+            "{} {}: {}",
+            finding.code, finding.subject, finding.reason
+        ));
+    }
+    Err(Failure::new(
+        Exit::Refused,
+        problem.hint(way_out(&refusing)),
+    ))
+}
+
+/// What to do about findings: their own hints, and the flags for those that may be waved through.
+fn way_out(refusing: &[&Finding]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for finding in refusing.iter().filter(|finding| !finding.hint.is_empty()) {
+        if !lines.contains(&finding.hint) {
+            lines.push(finding.hint.clone());
+        }
+    }
+    let open = refusing
+        .iter()
+        .filter(|finding| finding.severity == Severity::Acknowledge);
+    let codes: BTreeSet<&str> = open.map(|finding| finding.code.as_str()).collect();
+    if !codes.is_empty() {
+        let flags: Vec<String> = codes
+            .iter()
+            .map(|code| format!("--acknowledge {code}"))
+            .collect();
+        lines.push(format!("if that is meant, pass `{}`", flags.join(" ")));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,121 @@
+//! One run a cluster at a time, on this machine.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::context::Context;
+use crate::error::{Failure, Problem, Result};
+use crate::exit::Exit;
+use crate::inventory::Selected;
+
+/// Locks of clusters; let go when dropped, and by the system when the process dies.
+#[derive(Debug)]
+pub struct Locks {
+    _held: Vec<File>,
+}
+
+/// Takes the locks of all these clusters, or of none.
+///
+/// # Errors
+/// Another run holds one of them: its id is named.
+pub fn take(context: &Context, selected: &[Selected]) -> Result<Locks> {
+    let dir = context.state_dir.join("locks");
+    let held = selected
+        .iter()
+        .map(|one| take_one(&dir, &one.cluster.name, &context.run))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Locks { _held: held })
+}
+
+fn take_one(dir: &Path, cluster: &str, run: &str) -> Result<File> {
+    let path = dir.join(file_name(cluster));
+    let mut file = open(dir, &path).map_err(|error| unusable(&path, &error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(taken(cluster, file)),
+        Err(error) => return Err(unusable(&path, &error.into())),
+    }
+    let named = file
+        .set_len(0)
+        .and_then(|()| file.write_all(run.as_bytes()));
+    named.map_err(|error| unusable(&path, &error))?;
+    Ok(file)
+}
+
+fn open(dir: &Path, path: &PathBuf) -> io::Result<File> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    options.open(path)
+}
+
+/// Letters and digits as they are, all else by its number: no two clusters share a file, and none leaves the folder.
+fn file_name(cluster: &str) -> String {
+    let mut name = String::new();
+    for byte in cluster.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            name.push(char::from(byte));
+        } else {
+            let _ = write!(name, "_{byte:02x}");
+        }
+    }
+    name + ".lock"
+}
+
+fn taken(cluster: &str, mut file: File) -> Failure {
+    let mut holder = String::new();
+    let _ = file.read_to_string(&mut holder);
+    let holder = if holder.is_empty() {
+        "another run".to_owned()
+    } else {
+        format!("run {holder}")
+    };
+    let problem = Problem::new(format!("{holder} holds the lock of cluster `{cluster}`"))
+        .hint("wait until it has ended; `runner runs list` shows it");
+    Failure::new(Exit::Locked, problem).changed("nothing")
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    let what = format!("the lock `{}` cannot be taken", path.display());
+    Failure::new(Exit::Usage, Problem::new(what).because(error.to_string())).changed("nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_run_is_told_who_holds_the_lock_until_the_first_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = take_one(dir.path(), "prod", "20261120T120102Z-4f2a").unwrap();
+        let refused = take_one(dir.path(), "prod", "b").unwrap_err();
+        assert_eq!(refused.exit, Exit::Locked);
+        assert!(
+            refused.problems[0]
+                .what
+                .contains("run 20261120T120102Z-4f2a holds the lock of cluster `prod`")
+        );
+        drop(first);
+        take_one(dir.path(), "prod", "b").unwrap();
+    }
+
+    #[test]
+    fn a_lock_stays_in_its_folder_and_belongs_to_one_cluster() {
+        assert_eq!(file_name("prod-1"), "prod-1.lock");
+        assert_eq!(file_name("../x"), "_2e_2e_2fx.lock");
+        assert_ne!(file_name("a_2e"), file_name("a."));
+    }
+}

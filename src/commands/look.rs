@@ -1,0 +1,112 @@
+//! Looking: every selected cluster's hosts are reached and their facts gathered. Changes nothing.
+
+use std::collections::BTreeMap;
+
+use super::session::Session;
+use super::telling::Telling;
+use crate::error::{Failure, Problem, Result};
+use crate::etcd::Version;
+use crate::exit::Exit;
+use crate::facts::gather::{GatherError, gather};
+use crate::facts::{ClusterFacts, HostFacts};
+use crate::inventory::Cluster;
+use crate::plan::Finding;
+use crate::report::Talk;
+use crate::report::text::count;
+use crate::transport::Unreachable;
+
+/// What each host of a cluster answered, or why it did not.
+pub type Answers = BTreeMap<String, Result<HostFacts, GatherError>>;
+
+/// Asks all hosts of a cluster, and shows who has answered.
+///
+/// # Errors
+/// An interrupt.
+pub async fn look(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    versions: &[Version],
+) -> Result<Answers> {
+    let hosts: Vec<String> = cluster.hosts.iter().map(|host| host.name.clone()).collect();
+    let what = format!("{}: reach {}", cluster.name, count(hosts.len(), "host"));
+    session.voice.talk(Talk::Began { what, hosts });
+    let voice = std::sync::Mutex::new(session.voice.clone());
+    let on_host = move |host: &str, answer: Result<(), String>| {
+        let talk = Talk::Answered {
+            host: host.to_owned(),
+            failed: answer.err(),
+        };
+        if let Ok(voice) = voice.lock() {
+            voice.talk(talk);
+        }
+    };
+    let forks = usize::from(session.context.global.forks);
+    let deadline = session.look_deadline();
+    let asked = gather(
+        &*session.transport,
+        cluster,
+        versions,
+        forks,
+        deadline,
+        &on_host,
+    );
+    let answers = session.or_interrupt(asked).await;
+    session.voice.talk(Talk::Over);
+    answers
+}
+
+/// The facts of a cluster whose hosts have all answered.
+///
+/// # Errors
+/// All hosts that did not, each with ssh's words and a fix; told as findings of a cluster without a plan.
+pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Result<ClusterFacts> {
+    let mut facts = ClusterFacts {
+        cluster: cluster.name.clone(),
+        hosts: BTreeMap::new(),
+    };
+    let mut errors = Vec::new();
+    for (host, answer) in answers {
+        match answer {
+            Ok(answer) => {
+                facts.hosts.insert(host, answer);
+            }
+            Err(error) => errors.push((host, error)),
+        }
+    }
+    if errors.is_empty() {
+        return Ok(facts);
+    }
+    let findings = errors
+        .iter()
+        .map(|(host, error)| finding(host, error))
+        .collect();
+    telling.no_plan(&cluster.name, findings)?;
+    let problems = errors.iter().map(|(_, error)| problem(error));
+    Err(Failure::several(Exit::Unreachable, problems))
+}
+
+fn finding(host: &str, error: &GatherError) -> Finding {
+    let code = match error {
+        GatherError::Unreachable(_) => "HOST_UNREACHABLE",
+        GatherError::NoSystemd { .. } | GatherError::Garbled { .. } => "FACTS_INCOMPLETE",
+    };
+    let problem = problem(error);
+    let reason = std::iter::once(problem.what)
+        .chain(problem.because)
+        .collect::<Vec<_>>();
+    Finding::block(code, host, reason.join(": ")).hint(problem.hint.unwrap_or_default())
+}
+
+/// Why a host's facts are missing, in ssh's own words.
+pub fn problem(error: &GatherError) -> Problem {
+    match error {
+        GatherError::Unreachable(unreachable) => unreachable_problem(unreachable),
+        other => Problem::of(other).hint(other.hint()),
+    }
+}
+
+fn unreachable_problem(unreachable: &Unreachable) -> Problem {
+    Problem::of(unreachable)
+        .because(unreachable.said.clone())
+        .hint(unreachable.hint.clone())
+}

@@ -1,0 +1,88 @@
+//! stdout for data, stderr for talk. Whoever reads may have gone: that is no reason to fail.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::cli::{Choice, Format, Global, Progress};
+use crate::error::Failure;
+use crate::report::json::Json;
+use crate::report::lines::Lines;
+use crate::report::progress::Bars;
+use crate::report::text::Paint;
+use crate::report::{Reporter, colours};
+
+/// The two streams, and whether each is coloured.
+#[derive(Clone, Copy, Debug)]
+pub struct Out {
+    /// Colours of stdout.
+    pub stdout: Paint,
+    /// Colours of stderr.
+    pub stderr: Paint,
+}
+
+impl Out {
+    /// Decides on colours from the flag, `NO_COLOR` and what the streams are.
+    pub fn new(global: &Global) -> Self {
+        let always = match global.color {
+            Choice::Auto => None,
+            Choice::Always => Some(true),
+            Choice::Never => Some(false),
+        };
+        let no_color = std::env::var("NO_COLOR").ok();
+        let paint = |terminal| colours(always, no_color.as_deref(), terminal);
+        Self {
+            stdout: paint(io::stdout().is_terminal()),
+            stderr: paint(io::stderr().is_terminal()),
+        }
+    }
+
+    /// Writes what went wrong.
+    pub fn failure(self, failure: &Failure) {
+        talk(&failure.render(self.stderr));
+    }
+
+    /// The reporters that the flags ask for.
+    pub fn reporters(self, global: &Global) -> Vec<Reporter> {
+        let mut reporters = Vec::new();
+        if global.output == Format::Json {
+            reporters.push(Reporter::Json(Json::new(Box::new(io::stdout()))));
+        }
+        reporters.push(match progress(global) {
+            Progress::Bars => Reporter::Bars(Bars::stderr(self.stderr)),
+            Progress::Lines => Reporter::Lines(Lines::new(Box::new(io::stderr()), global.verbose)),
+            Progress::Auto | Progress::None => Reporter::Texts(Box::new(io::stderr())),
+        });
+        reporters
+    }
+}
+
+/// Writes data to stdout.
+pub fn data(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes one JSON object and a line end to stdout.
+pub fn object(object: &impl serde::Serialize) {
+    let mut text = serde_json::to_string(object).expect("our objects have string keys only");
+    text.push('\n');
+    data(&text);
+}
+
+/// Writes talk to stderr.
+pub fn talk(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// What `auto` means here. With JSON on stdout, talk would only get in the way, unless stderr is a screen of its own.
+fn progress(global: &Global) -> Progress {
+    let screen = io::stderr().is_terminal();
+    let json = global.output == Format::Json;
+    match global.progress {
+        _ if global.quiet => Progress::None,
+        Progress::Auto if json && (!screen || io::stdout().is_terminal()) => Progress::None,
+        Progress::Auto if screen => Progress::Bars,
+        Progress::Auto => Progress::Lines,
+        asked => asked,
+    }
+}

@@ -1,0 +1,303 @@
+//! Actions as scripts: what each does on a host, and what its answer means.
+//!
+//! Each script is a constant with a title; data go as arguments. All are idempotent: they look at what is there and
+//! do what is missing. So after a lost connection the engine may simply ask again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Engine, Failure, wait};
+use crate::event::Kind;
+use crate::facts::Observation;
+use crate::facts::observe::{Depth, observe_to};
+use crate::inventory::{Cluster, Host};
+use crate::plan::{Action, Hop, Lane, Outcome, Plan, StepId};
+use crate::transport::{Command, Output, Sink, Stage, Unreachable};
+
+pub mod backup;
+pub mod check;
+pub mod client;
+pub mod file;
+pub mod leader;
+pub mod release;
+pub mod unit;
+
+/// How long a host that was lost is asked again. A broken connection is back within seconds, a host that reboots
+/// within a few minutes; but while the member in hand may be down, the cluster has no failure left to spare, so
+/// nobody should wait longer than this to hear of it.
+const RECONNECT: Duration = Duration::from_secs(60);
+
+/// What a script gets beyond its step's time: one that watches the time itself needs a moment to say how things are.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The most that one look at all members may take; a member that needs longer is not well.
+pub const OBSERVE: Duration = Duration::from_secs(15);
+
+/// A lane in execution.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// All hosts of the cluster.
+    pub cluster: &'a Cluster,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Its hop in execution.
+    pub hop: &'a Hop,
+    /// The lane.
+    pub lane: &'a Lane,
+    /// Its host.
+    pub host: &'a Host,
+    /// What this run has done so far.
+    pub ledger: &'a super::Ledger,
+    /// Whether a disruptive step of this lane has begun.
+    pub disrupted: AtomicBool,
+}
+
+/// A step, or an action of its undo, in execution.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task<'a> {
+    /// Its lane.
+    pub turn: &'a Turn<'a>,
+    /// The step.
+    pub step: StepId,
+    /// When its time is over.
+    pub ends: Instant,
+}
+
+/// Carries out one action.
+pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome, Failure> {
+    match action {
+        Action::KeepRelease {
+            version,
+            files,
+            bin_dir,
+            install_dir,
+        } => release::keep(task, version, files, (bin_dir, install_dir)).await,
+        Action::StageRelease {
+            version,
+            files,
+            install_dir,
+            ..
+        } => release::stage(task, version, files, install_dir).await,
+        Action::CheckFlags {
+            version,
+            install_dir,
+            args,
+        } => check::flags(task, version, install_dir, args).await,
+        Action::VerifyUnit { unit, text } => check::verify(task, unit, text).await,
+        Action::TakeBackup { dir, file } => backup::take(task, dir, file).await,
+        Action::FetchBackup { path, file } => backup::fetch(task, path, file).await,
+        Action::PruneBackups { dir, keep } => backup::prune(task, dir, *keep).await,
+        Action::MoveLeader { candidates } => leader::hand_over(task, candidates).await,
+        Action::SwitchRelease {
+            version,
+            install_dir,
+            bin_dir,
+            files,
+            remove,
+        } => release::switch(task, version, (install_dir, bin_dir), files, remove).await,
+        Action::WriteFile {
+            dest,
+            before,
+            text,
+            owner,
+            mode,
+        } => {
+            let before = before.as_deref();
+            let content = file::Content {
+                before,
+                text,
+                owner,
+                mode: *mode,
+            };
+            file::write(task, dest, content).await
+        }
+        Action::RemoveFile { dest } => file::remove(task, dest).await,
+        Action::StopUnit { unit } => unit::stop(task, unit).await,
+        Action::StartUnit { unit } => unit::start(task, unit).await,
+        Action::ReloadUnits => unit::reload(task).await,
+        Action::Settle { version, least_s } => wait::settle(task, version, *least_s).await,
+        Action::AwaitClusterVersion { minor } => wait::cluster_version(task, *minor).await,
+    }
+}
+
+/// Says what an action does, in a few words.
+pub fn words(action: &Action) -> String {
+    match action {
+        Action::KeepRelease { version, .. } => format!("keep the installed {version}"),
+        Action::StageRelease { version, .. } => format!("stage {version}"),
+        Action::CheckFlags { version, .. } => format!("check the command line with {version}"),
+        Action::VerifyUnit { unit, .. } => format!("verify {unit}"),
+        Action::TakeBackup { dir, file } => format!("take a backup, {dir}/{file}"),
+        Action::FetchBackup { file, .. } => format!("fetch the backup {file}"),
+        Action::PruneBackups { keep, .. } => format!("prune backups, keep {keep}"),
+        Action::MoveLeader { .. } => "move the leadership away if it leads".to_owned(),
+        Action::StopUnit { unit } => format!("stop {unit}"),
+        Action::SwitchRelease { version, .. } => format!("switch to {version}"),
+        Action::WriteFile { dest, .. } => format!("write {dest}"),
+        Action::RemoveFile { dest } => format!("remove {dest}"),
+        Action::ReloadUnits => "reload units".to_owned(),
+        Action::StartUnit { unit } => format!("start {unit}"),
+        Action::Settle { version, .. } => format!("settle at {version}"),
+        Action::AwaitClusterVersion { minor } => format!("await cluster version {minor}"),
+    }
+}
+
+/// An outcome that changed something.
+pub fn changed(what: impl Into<String>) -> Outcome {
+    Outcome::Changed { what: what.into() }
+}
+
+/// An outcome that found everything so already.
+pub fn unchanged(why: impl Into<String>) -> Outcome {
+    Outcome::Unchanged { why: why.into() }
+}
+
+impl Turn<'_> {
+    /// Notes something that stays on purpose when the run ends.
+    pub fn leave(&self, what: String) {
+        self.ledger.leave(what);
+    }
+
+    /// Whether a disruptive step of this lane has begun.
+    pub fn is_disrupted(&self) -> bool {
+        self.disrupted.load(Ordering::Relaxed)
+    }
+}
+
+impl Task<'_> {
+    /// A script for this task's host; its deadline is set when it is sent.
+    pub fn command(&self, title: &str, script: &str) -> Command {
+        Command::read(title, script, self.left())
+    }
+
+    /// The time that is left.
+    pub fn left(&self) -> Duration {
+        self.ends.saturating_duration_since(Instant::now())
+    }
+
+    /// Runs a script; a non-zero exit is a failure with the host's own words.
+    pub(crate) async fn ask(&self, command: Command) -> Result<Output, Failure> {
+        let title = command.title.clone();
+        let output = self.reach(command).await?;
+        if output.is_success() {
+            return Ok(output);
+        }
+        let host = &self.turn.host.name;
+        let mut causes = vec![format!(
+            "`{title}` on `{host}` ended with status {}",
+            output.status
+        )];
+        causes.extend(
+            output
+                .complaint()
+                .lines()
+                .take(5)
+                .map(|line| format!("\"{line}\"")),
+        );
+        Err(Failure::Failed(causes))
+    }
+
+    /// Runs a script. A connection that was lost is made again and the script, which is idempotent, asked again,
+    /// for at most [`RECONNECT`].
+    pub(crate) async fn reach(&self, mut command: Command) -> Result<Output, Failure> {
+        let mut lost: Option<Instant> = None;
+        let mut pause = Duration::from_millis(200);
+        loop {
+            command.deadline = self.left() + GRACE;
+            let asked = self
+                .turn
+                .engine
+                .transport
+                .run(&self.turn.host.name, command.clone());
+            let unreachable = match self.turn.engine.unless_abandoned(asked).await? {
+                Ok(output) => return Ok(output),
+                Err(unreachable) => unreachable,
+            };
+            let since = *lost.get_or_insert_with(Instant::now);
+            if !may_come_back(&unreachable) || since.elapsed() >= RECONNECT || self.left().is_zero()
+            {
+                return Err(Failure::Unreachable(unreachable));
+            }
+            self.progress(&format!("{unreachable}; trying again"))?;
+            clear_partial(&command);
+            self.pause(&mut pause).await?;
+        }
+    }
+
+    /// Looks at all members of the cluster: versions, status, health.
+    pub(crate) async fn observe(&self) -> Result<Observation, Failure> {
+        self.turn
+            .engine
+            .observe(self.turn.cluster, Depth::Guard)
+            .await
+    }
+
+    /// Looks at all members of the cluster, member and alarm lists included.
+    pub(crate) async fn observe_fully(&self) -> Result<Observation, Failure> {
+        self.turn
+            .engine
+            .observe(self.turn.cluster, Depth::Full)
+            .await
+    }
+
+    /// Waits a little, each time longer, up to half a second.
+    pub(crate) async fn pause(&self, pause: &mut Duration) -> Result<(), Failure> {
+        let now = (*pause).min(self.left());
+        *pause = (*pause * 3 / 2).min(Duration::from_millis(500));
+        self.turn.engine.unless_abandoned(sleep(now)).await
+    }
+
+    /// Tells what is awaited.
+    pub(crate) fn progress(&self, what: &str) -> Result<(), Failure> {
+        let recorded = self.turn.engine.recorder.record(Kind::StepProgress {
+            cluster: self.turn.cluster.name.clone(),
+            host: self.turn.host.name.clone(),
+            step: self.step,
+            what: what.to_owned(),
+            bytes: None,
+        });
+        recorded.map_err(Failure::Journal)
+    }
+}
+
+impl Engine {
+    /// Looks at all members of a cluster, unless the run is abandoned.
+    pub(crate) async fn observe(
+        &self,
+        cluster: &Cluster,
+        depth: Depth,
+    ) -> Result<Observation, Failure> {
+        let look = observe_to(self.transport.as_ref(), cluster, depth, OBSERVE);
+        self.unless_abandoned(look).await
+    }
+
+    /// Waits for `work` unless a second interrupt comes first.
+    pub(crate) async fn unless_abandoned<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.interrupt.abandoned() => Err(Failure::Abandoned),
+        }
+    }
+}
+
+/// Whether asking again can help: a connection that broke or was not made, but not a wrong key or a time that is up.
+fn may_come_back(unreachable: &Unreachable) -> bool {
+    matches!(
+        unreachable.stage,
+        Stage::Lost(_) | Stage::Tcp(_) | Stage::Jump(_) | Stage::NameLookup(_)
+    )
+}
+
+fn clear_partial(command: &Command) {
+    if let Sink::File(path) = &command.output {
+        // If it cannot be removed, the next attempt says so: the transport makes a new file.
+        let _ = std::fs::remove_file(path);
+    }
+}

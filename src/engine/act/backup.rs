@@ -1,0 +1,316 @@
+//! Backups: take and verify one, bring it here, prune older ones.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::client::{client, endpoint_args, secrets};
+use super::{Failure, Task, changed, unchanged};
+use crate::facts::Observation;
+use crate::plan::Outcome;
+use crate::transport::{Input, Sink};
+
+/// The title of [`TAKE`].
+pub const TAKE_TITLE: &str = "take a backup";
+/// The title of [`DESCRIBE`].
+pub const DESCRIBE_TITLE: &str = "describe the backup";
+/// The title of [`DIGEST`].
+pub const DIGEST_TITLE: &str = "read the backup's digest";
+/// The title of [`FETCH`].
+pub const FETCH_TITLE: &str = "fetch the backup";
+/// The title of [`PRUNE`].
+pub const PRUNE_TITLE: &str = "prune old backups";
+
+/// Saves a snapshot and verifies it.
+///
+/// Arguments: the six of an endpoint, `dir file seconds`. Prints `bytes=`, `sha256=`, `revision=`, `least=`.
+///
+/// `snapshot status` does not notice a damaged file (etcd-upgrades 4.3), so the trailing SHA-256 of the database is
+/// checked by hand. The revision must be at least what the member had before: an isolated member may be behind.
+const TAKE: &str = concat!(
+    client!(),
+    r#"
+dir=$1 file=$1/$2 secs=$3
+revision() { sed -n 's/.*"revision":\([0-9][0-9]*\).*/\1/p' | head -n 1; }
+[ ! -L "$dir" ] || die "\`$dir\` is a symbolic link to \`$(readlink "$dir")\`"
+umask 077
+mkdir -p "$dir"
+least=$(ctl 10 endpoint status -w json | revision)
+[ -n "$least" ] || die "the member does not tell its revision"
+if [ ! -e "$file" ]; then
+  rm -f "$file.part" "$file.part.part"
+  trap 'rm -f "$file.part" "$file.part.part"' EXIT
+  trap 'exit 143' TERM HUP INT
+  ctl "$secs" snapshot save "$file.part" >/dev/null 2>"$file.part.said" || {
+    rc=$?
+    grep -v '"level":"\(info\|debug\)"' "$file.part.said" | tail -n 3 >&2
+    rm -f "$file.part.said"
+    exit "$rc"
+  }
+  rm -f "$file.part.said"
+  chmod 0600 "$file.part"
+  saved=$file.part
+else
+  saved=$file
+fi
+bytes=$(wc -c < "$saved")
+[ "$bytes" -gt 32 ] || die "the snapshot has $bytes bytes"
+[ $((bytes % 512)) -eq 32 ] || die "the snapshot has $bytes bytes, which is no database with a digest behind it"
+sum=$(head -c $((bytes - 32)) "$saved" | sha256sum | cut -d ' ' -f 1)
+tail=$(tail -c 32 "$saved" | od -An -v -tx1 | tr -d ' \n')
+[ "$sum" = "$tail" ] || die "the snapshot is damaged: its database has SHA-256 $sum, its trailer says $tail"
+if [ -x "${etcdctl%/*}/etcdutl" ]; then
+  said=$("${etcdctl%/*}/etcdutl" snapshot status "$saved" -w json 2>/dev/null) || said=
+else
+  said=$("$etcdctl" snapshot status "$saved" -w json 2>/dev/null) || said=
+fi
+revision=$(printf '%s' "$said" | revision)
+[ -n "$revision" ] || die "the revision of the snapshot cannot be read"
+[ "$revision" -ge "$least" ] ||
+  die "the snapshot has revision $revision, the member had $least before it was taken"
+sync "$saved" 2>/dev/null || sync
+[ "$saved" = "$file" ] || mv -fT "$saved" "$file"
+printf 'bytes=%s\nsha256=%s\nrevision=%s\nleast=%s\n' \
+  "$((bytes))" "$(sha256sum < "$file" | cut -d ' ' -f 1)" "$revision" "$least"
+"#
+);
+
+/// Writes the description of a backup beside it. Arguments: `path`; the text on stdin.
+const DESCRIBE: &str = r#"
+set -eu
+umask 077
+cat > "$1.part"
+mv -fT "$1.part" "$1"
+"#;
+
+const DIGEST: &str = "set -eu\nexport LC_ALL=C\nsha256sum < \"$1\" | cut -d ' ' -f 1\n";
+
+const FETCH: &str = "exec cat < \"$1\"\n";
+
+/// Deletes all but the newest backups of one cluster. Arguments: `dir cluster keep`.
+///
+/// Only files that are named as ours are looked at: cluster, run id (its time, four digits), release. The time
+/// sorts as text. Prints what it deleted.
+const PRUNE: &str = r#"
+set -eu
+export LC_ALL=C
+dir=$1 cluster=$2 keep=$3
+d='[0-9]'
+d4=$d$d$d$d
+x='[0-9a-f]'
+stamp="$d4$d4"T"$d4$d$d"Z-"$x$x$x$x"
+set --
+for path in "$dir"/*; do
+  name=${path##*/}
+  rest=${name#"$cluster"-}
+  [ "$rest" != "$name" ] && [ -f "$path" ] && [ ! -L "$path" ] || continue
+  case $rest in
+    $stamp.db | $stamp-[0-9]*.db) set -- "$@" "$path" ;;
+  esac
+done
+while [ $# -gt "$keep" ]; do
+  rm -f "$1" "$1.json"
+  printf '%s\n' "${1##*/}"
+  shift
+done
+"#;
+
+/// What a verified backup was found to be.
+#[derive(Debug)]
+struct Taken {
+    bytes: u64,
+    sha256: String,
+    revision: u64,
+}
+
+/// `Action::TakeBackup`.
+pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outcome, Failure> {
+    let host = task.turn.host;
+    let mut command = task
+        .command(TAKE_TITLE, TAKE)
+        .args(endpoint_args(host))
+        .args([
+            dir.to_owned(),
+            file.to_owned(),
+            task.left().as_secs().max(1).to_string(),
+        ]);
+    command.secrets = secrets(host);
+    let taken = parse_taken(&task.ask(command).await?.text())?;
+    describe(task, dir, file, &taken).await?;
+    task.turn.leave(format!(
+        "backup {dir}/{file} on {}: {} bytes, revision {}, SHA-256 {}",
+        host.name, taken.bytes, taken.revision, taken.sha256
+    ));
+    Ok(changed(format!(
+        "{dir}/{file}, {} bytes, revision {}, SHA-256 {}",
+        taken.bytes, taken.revision, taken.sha256
+    )))
+}
+
+fn parse_taken(text: &str) -> Result<Taken, Failure> {
+    let fields: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
+    match (number("bytes"), number("revision"), fields.get("sha256")) {
+        (Some(bytes), Some(revision), Some(sha256)) if sha256.len() == 64 => Ok(Taken {
+            bytes,
+            sha256: (*sha256).to_owned(),
+            revision,
+        }),
+        _ => Err(Failure::because(format!(
+            "`{TAKE_TITLE}` gave an answer that cannot be understood: {text:?}"
+        ))),
+    }
+}
+
+async fn describe(task: &Task<'_>, dir: &str, file: &str, taken: &Taken) -> Result<(), Failure> {
+    let seen = task.observe_fully().await?;
+    let text = description(task, file, taken, &seen);
+    let mut command = task
+        .command(DESCRIBE_TITLE, DESCRIBE)
+        .arg(format!("{dir}/{file}.json"));
+    command.input = Input::Bytes(text.into_bytes());
+    task.ask(command).await.map(|_| ())
+}
+
+fn description(task: &Task<'_>, file: &str, taken: &Taken, seen: &Observation) -> String {
+    let views = || {
+        seen.hosts
+            .iter()
+            .filter_map(|(host, answer)| Some((host, answer.view()?)))
+    };
+    let versions: BTreeMap<&String, String> = views()
+        .map(|(host, view)| (host, view.version.to_string()))
+        .collect();
+    let (cluster_id, members) = views()
+        .map(|(_, view)| (view.cluster_id.to_string(), view.members.clone()))
+        .next()
+        .unwrap_or_default();
+    let value = serde_json::json!({
+        "format": 1,
+        "cluster": task.turn.cluster.name,
+        "cluster_id": cluster_id,
+        "run": task.turn.engine.recorder.run(),
+        "file": file,
+        "taken_on": task.turn.host.name,
+        "bytes": taken.bytes,
+        "sha256": taken.sha256,
+        "revision": taken.revision,
+        "versions": versions,
+        "members": members,
+    });
+    format!("{value:#}\n")
+}
+
+/// `Action::FetchBackup`. A file that is here already with the right digest is not sent again.
+pub(crate) async fn fetch(task: &Task<'_>, path: &str, file: &str) -> Result<Outcome, Failure> {
+    let dir = task
+        .turn
+        .engine
+        .state_dir
+        .join("backups")
+        .join(&task.turn.cluster.name);
+    let target = dir.join(file);
+    let digest = task.command(DIGEST_TITLE, DIGEST).arg(path);
+    let expected = task.ask(digest).await?.text().trim().to_owned();
+    if target.exists() && local(digest_of(target.clone()).await, &target)? == expected {
+        return Ok(unchanged(format!("{} is here already", target.display())));
+    }
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir);
+    local(made, &dir)?;
+    let part = dir.join(format!("{file}.part"));
+    bring(task, path, &part).await?;
+    let got = local(digest_of(part.clone()).await, &part)?;
+    if got != expected {
+        let _ = fs::remove_file(&part);
+        return Err(Failure::because(format!(
+            "the backup arrived with SHA-256 {got}, on `{}` it has {expected}",
+            task.turn.host.name
+        )));
+    }
+    local(fs::rename(&part, &target), &target)?;
+    task.turn
+        .leave(format!("backup {} on this machine", target.display()));
+    Ok(changed(format!("{} is here", target.display())))
+}
+
+async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<(), Failure> {
+    match fs::remove_file(part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => local(Err(error), part)?,
+        _ => {}
+    }
+    let mut command = task.command(FETCH_TITLE, FETCH).arg(path);
+    command.output = Sink::File(part.to_owned());
+    let brought = task.ask(command).await;
+    if brought.is_err() {
+        let _ = fs::remove_file(part);
+    }
+    brought.map(|_| ())
+}
+
+/// `Action::PruneBackups`.
+pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Outcome, Failure> {
+    let command = task.command(PRUNE_TITLE, PRUNE).args([
+        dir.to_owned(),
+        safe(&task.turn.cluster.name),
+        // The newest one is what this run's way back rests on.
+        keep.max(1).to_string(),
+    ]);
+    let gone = task.ask(command).await?.text();
+    match gone.lines().count() {
+        0 => Ok(unchanged(format!("no more than {keep} are there"))),
+        n => Ok(changed(format!(
+            "{n} older deleted: {}",
+            gone.lines().collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+fn local<T>(result: io::Result<T>, path: &Path) -> Result<T, Failure> {
+    result
+        .map_err(|error| Failure::because(format!("`{}` on this machine: {error}", path.display())))
+}
+
+async fn digest_of(path: PathBuf) -> io::Result<String> {
+    tokio::task::spawn_blocking(move || {
+        let mut file = fs::File::open(path)?;
+        file.sync_all()?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+        Ok(hex(&hasher.finalize()))
+    })
+    .await
+    .map_err(io::Error::other)?
+}
+
+/// A name as the planner puts it into file names: what a shell would look at becomes an underscore.
+fn safe(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    name.chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .collect()
+}
+
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,282 @@
+//! Releases on a host: keep the installed one, stage a new one, switch to a staged one.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use super::{Failure, Task, changed, unchanged};
+use crate::etcd::Version;
+use crate::plan::Outcome;
+use crate::transport::{Command, Input};
+
+/// The title of [`KEEP`].
+pub const KEEP_TITLE: &str = "keep the installed release";
+/// The title of [`LOOK`].
+pub const LOOK_TITLE: &str = "look at the staged release";
+/// The title of [`UPLOAD`].
+pub const UPLOAD_TITLE: &str = "upload a binary";
+/// The title of [`SWITCH`].
+pub const SWITCH_TITLE: &str = "switch the release";
+
+/// Copies binaries into `<install_dir>/<version>/`, each by one rename, its digest checked before.
+///
+/// Arguments: `bin_dir install_dir version`, then pairs of name and SHA-256. Prints the names that it copied.
+const KEEP: &str = r#"
+set -eu
+export LC_ALL=C
+bin=$1 dir=$2/$3
+shift 3
+die() { printf '%s\n' "$1" >&2; exit 1; }
+sum() { sha256sum < "$1" | cut -d ' ' -f 1; }
+for path in "${dir%/*}" "$dir"; do
+  [ ! -L "$path" ] || die "\`$path\` is a symbolic link to \`$(readlink "$path")\`"
+done
+umask 022
+mkdir -p "$dir"
+tmp=
+trap '[ -z "$tmp" ] || rm -f "$tmp"' EXIT
+trap 'exit 143' TERM HUP INT
+while [ $# -gt 1 ]; do
+  name=$1 want=$2
+  shift 2
+  if [ -f "$dir/$name" ] && [ "$(sum "$dir/$name")" = "$want" ]; then continue; fi
+  rm -f "$dir/.$name.runner."*
+  tmp=$dir/.$name.runner.$$
+  cat < "$bin/$name" > "$tmp"
+  got=$(sum "$tmp")
+  [ "$got" = "$want" ] || die "\`$bin/$name\` has SHA-256 $got, the plan expects $want"
+  chown 0:0 "$tmp"
+  chmod 0755 "$tmp"
+  sync "$tmp" 2>/dev/null || sync
+  mv -fT "$tmp" "$dir/$name"
+  tmp=
+  printf '%s\n' "$name"
+done
+"#;
+
+/// Prints the names of binaries that are not staged with the right digest. Writes nothing.
+///
+/// Arguments: `install_dir version`, then pairs of name and SHA-256.
+const LOOK: &str = r#"
+set -eu
+export LC_ALL=C
+dir=$1/$2
+shift 2
+for path in "${dir%/*}" "$dir"; do
+  [ ! -L "$path" ] || {
+    printf '%s\n' "\`$path\` is a symbolic link to \`$(readlink "$path")\`" >&2
+    exit 1
+  }
+done
+while [ $# -gt 1 ]; do
+  have=
+  [ ! -f "$dir/$1" ] || [ ! -x "$dir/$1" ] || have=$(sha256sum < "$dir/$1" | cut -d ' ' -f 1)
+  [ "$have" = "$2" ] || printf '%s\n' "$1"
+  shift 2
+done
+"#;
+
+/// Puts stdin at `<install_dir>/<version>/<name>` by one rename, its digest checked before.
+///
+/// Arguments: `install_dir version name sha256`. A full disk or a torn upload leaves nothing.
+const UPLOAD: &str = r#"
+set -eu
+export LC_ALL=C
+dir=$1/$2 name=$3 want=$4
+die() { printf '%s\n' "$1" >&2; exit 1; }
+for path in "$1" "$dir"; do
+  [ ! -L "$path" ] || die "\`$path\` is a symbolic link to \`$(readlink "$path")\`"
+done
+umask 022
+mkdir -p "$dir"
+chmod 0755 "$dir"
+rm -f "$dir/.$name.runner."*
+tmp=$dir/.$name.runner.$$
+trap 'rm -f "$tmp"' EXIT
+trap 'exit 143' TERM HUP INT
+cat > "$tmp"
+got=$(sha256sum < "$tmp" | cut -d ' ' -f 1)
+[ "$got" = "$want" ] || die "\`$name\` arrived with SHA-256 $got, expected $want"
+chown 0:0 "$tmp"
+chmod 0755 "$tmp"
+sync "$tmp" 2>/dev/null || sync
+mv -fT "$tmp" "$dir/$name"
+"#;
+
+/// Points `bin_dir` at a staged release, each binary by one rename.
+///
+/// Arguments: `install_dir version bin_dir`, names of binaries in the order of switching, `--`, names of links
+/// that must go. Prints what it changed. Checks everything before the first change: all binaries are staged, and a
+/// plain file that a link would replace is kept somewhere under `install_dir`.
+const SWITCH: &str = r#"
+set -eu
+export LC_ALL=C
+install=$1 dir=$1/$2 bin=$3
+shift 3
+die() { printf '%s\n' "$1" >&2; exit 1; }
+kept() {
+  for copy in "$install"/*/"$1"; do
+    if [ -f "$copy" ] && cmp -s "$bin/$1" "$copy"; then return 0; fi
+  done
+  return 1
+}
+links=1
+for name in "$@"; do
+  if [ "$name" = -- ]; then links=; continue; fi
+  if [ -n "$links" ]; then
+    [ -x "$dir/$name" ] || die "\`$dir/$name\` is not staged"
+    if [ -L "$bin/$name" ] || [ ! -e "$bin/$name" ]; then continue; fi
+    kept "$name" || die "\`$bin/$name\` is kept nowhere under \`$install\`, so there would be no way back"
+  elif [ -e "$bin/$name" ] && [ ! -L "$bin/$name" ]; then
+    die "\`$bin/$name\` is not a link, so it is not ours to remove"
+  fi
+done
+links=1
+for name in "$@"; do
+  if [ "$name" = -- ]; then links=; continue; fi
+  if [ -z "$links" ]; then
+    [ -L "$bin/$name" ] || continue
+    rm -f "$bin/$name"
+    printf 'removed %s\n' "$name"
+    continue
+  fi
+  [ "$(readlink "$bin/$name" || :)" != "$dir/$name" ] || continue
+  rm -f "$bin/.$name.runner"
+  ln -s "$dir/$name" "$bin/.$name.runner"
+  mv -fT "$bin/.$name.runner" "$bin/$name"
+  [ "$(readlink "$bin/$name")" = "$dir/$name" ] || die "\`$bin/$name\` does not lead to \`$dir/$name\`"
+  printf 'switched %s\n' "$name"
+done
+sync "$bin" 2>/dev/null || sync
+"#;
+
+/// `Action::KeepRelease`.
+pub(crate) async fn keep(
+    task: &Task<'_>,
+    version: &Version,
+    files: &BTreeMap<String, String>,
+    dirs: (&str, &str),
+) -> Result<Outcome, Failure> {
+    let (bin_dir, install_dir) = dirs;
+    let command = task
+        .command(KEEP_TITLE, KEEP)
+        .args([
+            bin_dir.to_owned(),
+            install_dir.to_owned(),
+            version.to_string(),
+        ])
+        .args(pairs(files));
+    let copied = task.ask(command).await?.text();
+    if copied.trim().is_empty() {
+        return Ok(unchanged(format!("{version} is kept already")));
+    }
+    task.turn.leave(format!(
+        "release {version}, kept as {install_dir}/{version} on {}",
+        task.turn.host.name
+    ));
+    Ok(changed(format!(
+        "{version} is kept in {install_dir}/{version}"
+    )))
+}
+
+/// `Action::StageRelease`.
+pub(crate) async fn stage(
+    task: &Task<'_>,
+    version: &Version,
+    files: &BTreeMap<String, String>,
+    install_dir: &str,
+) -> Result<Outcome, Failure> {
+    let look = task
+        .command(LOOK_TITLE, LOOK)
+        .args([install_dir.to_owned(), version.to_string()])
+        .args(pairs(files));
+    let missing = task.ask(look).await?.text();
+    let uploads: Vec<(&String, &String)> = files
+        .iter()
+        .filter(|(name, _)| missing.lines().any(|line| line == name.as_str()))
+        .collect();
+    if uploads.is_empty() {
+        return Ok(unchanged(format!("{version} is staged already")));
+    }
+    let count = uploads.len();
+    try_join_all(
+        uploads
+            .into_iter()
+            .map(|(name, sha256)| upload(task, version, install_dir, name, sha256)),
+    )
+    .await?;
+    task.turn.leave(format!(
+        "release {version}, staged as {install_dir}/{version} on {}",
+        task.turn.host.name
+    ));
+    Ok(changed(format!(
+        "{version} is staged, {count} binaries sent"
+    )))
+}
+
+async fn upload(
+    task: &Task<'_>,
+    version: &Version,
+    install_dir: &str,
+    name: &str,
+    sha256: &str,
+) -> Result<(), Failure> {
+    let Some(path) = task.turn.engine.binaries.get(sha256) else {
+        return Err(Failure::because(format!(
+            "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
+        )));
+    };
+    task.progress(&format!("sending {name} {version}"))?;
+    let mut command = task.command(UPLOAD_TITLE, UPLOAD).args([
+        install_dir.to_owned(),
+        version.to_string(),
+        name.to_owned(),
+        sha256.to_owned(),
+    ]);
+    command.input = Input::File(path.clone());
+    task.ask(command).await.map(|_| ())
+}
+
+/// `Action::SwitchRelease`. `etcd` goes last: until then a restart still brings up the old one.
+pub(crate) async fn switch(
+    task: &Task<'_>,
+    version: &Version,
+    dirs: (&str, &str),
+    files: &[String],
+    remove: &[String],
+) -> Result<Outcome, Failure> {
+    let (install_dir, bin_dir) = dirs;
+    let command = switch_command(task, version, install_dir, bin_dir, files, remove);
+    let done = task.ask(command).await?.text();
+    if done.trim().is_empty() {
+        return Ok(unchanged(format!("{bin_dir} leads to {version} already")));
+    }
+    Ok(changed(format!("{bin_dir} leads to {version}")))
+}
+
+fn switch_command(
+    task: &Task<'_>,
+    version: &Version,
+    install_dir: &str,
+    bin_dir: &str,
+    files: &[String],
+    remove: &[String],
+) -> Command {
+    let mut order: Vec<String> = files.to_vec();
+    order.sort_by_key(|name| name == "etcd");
+    task.command(SWITCH_TITLE, SWITCH)
+        .args([
+            install_dir.to_owned(),
+            version.to_string(),
+            bin_dir.to_owned(),
+        ])
+        .args(order)
+        .arg("--")
+        .args(remove.to_vec())
+}
+
+fn pairs(files: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    files
+        .iter()
+        .flat_map(|(name, sha256)| [name.clone(), sha256.clone()])
+}

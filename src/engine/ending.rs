@@ -1,0 +1,293 @@
+//! How a cluster's part of a run ended: its status, and every member's state from a fresh look.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+use super::act::OBSERVE;
+use super::act::unit::{self, Unit};
+use super::{End, Engine, Failure, Ledger, Repair, Stop, wait};
+use crate::etcd::MemberId;
+use crate::event::{Ending, MemberState};
+use crate::exit::Exit;
+use crate::facts::observe::{observe, observe_host};
+use crate::facts::{Answer, MemberView};
+use crate::inventory::{Cluster, Host};
+use crate::journal::JournalError;
+use crate::plan::{MemberRef, Plan};
+
+/// How long a cluster may take to be well again after a member was put back, or after a failure elsewhere.
+const RECOVER: Duration = Duration::from_secs(60);
+
+/// The most that looking at a silent member's unit may take.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// How often a member that does not seem well is looked at.
+const LOOKS: u32 = 3;
+
+/// The time between two of these looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// Looks at the cluster and tells how the run ended for it.
+pub(crate) async fn tell(
+    engine: &Engine,
+    cluster: &Cluster,
+    plan: &Plan,
+    ledger: &Ledger,
+    end: End,
+) -> Ending {
+    let healthy = match &end {
+        End::Done | End::Interrupted => true,
+        End::Failed(stop) => is_well(engine, cluster, stop).await,
+    };
+    let members = members(engine, cluster, plan, &end).await;
+    let mut ending = Ending {
+        cluster: cluster.name.clone(),
+        status: status(&end, ledger, healthy).code(),
+        summary: String::new(),
+        causes: Vec::new(),
+        members,
+        changed: ledger.is_changed(),
+        hint: String::new(),
+        left: ledger.left(),
+    };
+    match &end {
+        End::Done => ending.summary = done(plan, cluster),
+        End::Interrupted => interrupted(&mut ending, plan),
+        End::Failed(stop) => failed(&mut ending, plan, stop, healthy),
+    }
+    ending
+}
+
+/// The ending of a plan that breaks an invariant; nothing was done.
+pub(crate) fn unsound(cluster: &Cluster, broken: &[String]) -> Ending {
+    Ending {
+        cluster: cluster.name.clone(),
+        status: Exit::Bug.code(),
+        summary: "the plan breaks its own rules, nothing was done".to_owned(),
+        causes: broken.to_vec(),
+        members: Vec::new(),
+        changed: false,
+        hint: "this is a bug in runner; please report it with the journal".to_owned(),
+        left: Vec::new(),
+    }
+}
+
+/// Adds that the ending itself is not in the journal.
+pub(crate) fn unrecorded(ending: &mut Ending, error: &JournalError) {
+    let told = error.to_string();
+    if !ending.causes.contains(&told) && !ending.summary.contains(&told) {
+        ending.causes.push(told);
+    }
+    if ending.status == Exit::Done.code() {
+        ending.status = Exit::NeedsPerson.code();
+    }
+}
+
+async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {
+    if matches!(stop.failure, Failure::Abandoned) {
+        return false;
+    }
+    let most = match stop.repair {
+        Repair::PutBack => RECOVER,
+        Repair::NotNeeded | Repair::Left | Repair::Failed(_) => Duration::from_secs(5),
+    };
+    matches!(wait::cluster_well(engine, cluster, most).await, Ok(None))
+}
+
+fn status(end: &End, ledger: &Ledger, healthy: bool) -> Exit {
+    let stop = match end {
+        End::Done => return Exit::Done,
+        End::Interrupted => return Exit::Interrupted,
+        End::Failed(stop) => stop,
+    };
+    match (&stop.failure, &stop.repair) {
+        (Failure::Abandoned, Repair::NotNeeded) => Exit::Interrupted,
+        (Failure::Abandoned, _) => Exit::NeedsPerson,
+        (Failure::Refused(_), Repair::NotNeeded) if !ledger.is_changed() => Exit::Refused,
+        (Failure::Unreachable(_), Repair::NotNeeded) if !ledger.is_changed() => Exit::Unreachable,
+        (_, Repair::NotNeeded | Repair::PutBack) if healthy => Exit::PutBack,
+        _ => Exit::NeedsPerson,
+    }
+}
+
+fn done(plan: &Plan, cluster: &Cluster) -> String {
+    let to = plan.hops.first().map_or(&plan.to, |hop| &hop.to);
+    match cluster.hosts.len() {
+        1 => format!("the only member runs {to}"),
+        n => format!("all {n} members run {to}"),
+    }
+}
+
+fn interrupted(ending: &mut Ending, plan: &Plan) {
+    "interrupted, stopped at a safe point".clone_into(&mut ending.summary);
+    ending.hint = format!(
+        "run the same command again to take cluster `{}` to {}",
+        ending.cluster, plan.to
+    );
+}
+
+fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
+    let mut causes = stop.failure.causes();
+    let first = if causes.is_empty() {
+        String::new()
+    } else {
+        causes.remove(0)
+    };
+    let verb = match stop.failure {
+        Failure::Refused(_) => "was refused",
+        Failure::Abandoned => "was abandoned",
+        _ => "failed",
+    };
+    ending.summary = format!(
+        "step {} of {} {verb} on `{}`: {first}",
+        stop.step.0,
+        plan.step_count(),
+        stop.host
+    );
+    ending.causes = causes;
+    if let Repair::Failed(more) = &stop.repair {
+        ending.causes.extend(more.iter().cloned());
+    }
+    ending.hint = hint(stop, healthy, plan);
+}
+
+fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
+    if let Failure::Unreachable(unreachable) = &stop.failure
+        && !unreachable.hint.is_empty()
+    {
+        return unreachable.hint.clone();
+    }
+    if healthy {
+        return format!(
+            "mend the cause, then run the same command again to reach {}",
+            plan.to
+        );
+    }
+    format!(
+        "see to `{}` first: `runner status` shows the members; then run the same command again to reach {}",
+        stop.host, plan.to
+    )
+}
+
+/// Every member's state. Silent ones are told by their unit.
+async fn members(engine: &Engine, cluster: &Cluster, plan: &Plan, end: &End) -> Vec<MemberState> {
+    let put_back = match end {
+        End::Failed(Stop {
+            host,
+            repair: Repair::PutBack,
+            ..
+        }) => Some(host.as_str()),
+        _ => None,
+    };
+    let seen = observe(engine.transport.as_ref(), cluster, OBSERVE).await;
+    let states = cluster.hosts.iter().map(|host| {
+        let put_back = put_back == Some(host.name.as_str());
+        member(
+            engine,
+            host,
+            plan,
+            seen.hosts.get(&host.name).cloned(),
+            put_back,
+        )
+    });
+    join_all(states).await
+}
+
+async fn member(
+    engine: &Engine,
+    host: &Host,
+    plan: &Plan,
+    answer: Option<Answer>,
+    put_back: bool,
+) -> MemberState {
+    let (view, state) = state(engine, host, answer, put_back).await;
+    let planned = planned_member(plan, &host.name);
+    MemberState {
+        host: host.name.clone(),
+        member: planned.map_or(host.member.clone(), |member| member.name.clone()),
+        id: view.or(planned.map(|member| member.id)),
+        state,
+    }
+}
+
+/// Looks again, a few times, at a member that does not seem well although its unit runs: one lost answer must not
+/// become a wrong last word.
+async fn state(
+    engine: &Engine,
+    host: &Host,
+    answer: Option<Answer>,
+    put_back: bool,
+) -> (Option<MemberId>, String) {
+    let mut answer = answer.unwrap_or_default();
+    let mut looks = 1;
+    loop {
+        let (id, state, last) = if let Some(view) = answer.view() {
+            (Some(view.id), speaks(view, put_back), view.health.is_ok())
+        } else {
+            let (state, is_down) = silent(engine, host).await;
+            (None, state, is_down)
+        };
+        if last || looks == LOOKS {
+            return (id, state);
+        }
+        looks += 1;
+        sleep(BETWEEN_LOOKS).await;
+        answer = observe_host(engine.transport.as_ref(), host, OBSERVE).await;
+    }
+}
+
+fn planned_member<'a>(plan: &'a Plan, host: &str) -> Option<&'a MemberRef> {
+    let lanes = plan
+        .hops
+        .iter()
+        .flat_map(|hop| &hop.waves)
+        .flat_map(|wave| &wave.lanes);
+    lanes
+        .into_iter()
+        .find(|lane| lane.host == host)
+        .map(|lane| &lane.member)
+}
+
+fn speaks(view: &MemberView, put_back: bool) -> String {
+    let verb = if put_back { "was put back on" } else { "runs" };
+    let runs = format!("{verb} {}", view.version);
+    match &view.health {
+        Ok(()) => format!("{runs} and is healthy"),
+        Err(_) if view.learner => format!("{runs} as a learner"),
+        Err(why) => format!("{runs} and is not healthy: {why}"),
+    }
+}
+
+/// The state of a member that does not answer, and whether there is no use in asking again.
+async fn silent(engine: &Engine, host: &Host) -> (String, bool) {
+    let look = unit::look(LOOK, &host.unit, &host.bin_dir);
+    match engine.transport.run(&host.name, look).await {
+        Err(unreachable) => (format!("is unknown: {unreachable}"), false),
+        Ok(output) if !output.is_success() => {
+            let status = output.status;
+            let said = format!(
+                "is unknown: `{}` ended with status {status}",
+                unit::LOOK_TITLE
+            );
+            (said, false)
+        }
+        Ok(output) => {
+            let unit = Unit::parse(&output.text());
+            (stopped(&unit, host), unit.is_down())
+        }
+    }
+}
+
+fn stopped(unit: &Unit, host: &Host) -> String {
+    let state = match (unit.active.as_str(), unit.is_down()) {
+        ("inactive", true) => format!("is stopped, exit status {}", unit.status),
+        (_, true) => format!("is down, {}", unit.words(&host.unit, &host.name)),
+        _ => format!("does not answer, {}", unit.words(&host.unit, &host.name)),
+    };
+    if unit.installed.is_empty() {
+        return state;
+    }
+    format!("{state}; `{}` is installed", unit.installed)
+}

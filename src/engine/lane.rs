@@ -1,0 +1,233 @@
+//! Runs the steps of a lane in order; undoes them, newest first, when one fails.
+//!
+//! For each step: guard if it is disruptive, journal, act, journal. Time is measured here and nowhere else.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::act::{Task, Turn, perform, words};
+use super::{End, Failure, Repair, Stop, guard, is_undone};
+use crate::event::Kind;
+use crate::plan::{Action, Outcome, Step, StepId, Undo};
+use crate::transport::Stage;
+
+/// The least time that each action of an undo gets. The step's own deadline was for doing, not for putting a
+/// member back, where giving up early would leave it down.
+const UNDO_LEAST: Duration = Duration::from_secs(120);
+
+/// The most that a guard takes before it refuses.
+const GUARD: Duration = Duration::from_secs(30);
+
+/// Runs a lane to its end.
+pub(crate) async fn run(turn: &Turn<'_>) -> End {
+    let mut begun = Vec::new();
+    for (at, step) in turn.lane.steps.iter().enumerate() {
+        if !turn.is_disrupted() && turn.engine.interrupt.is_raised() {
+            not_run(turn, at, "interrupted before it");
+            return End::Interrupted;
+        }
+        if let Err(failure) = advance(turn, step, &mut begun).await {
+            let because = format!("step {} failed", step.id.0);
+            let next = at + usize::from(begun.last().is_some_and(|last| last.id == step.id));
+            not_run(turn, next, &because);
+            return stop(turn, step, failure, &begun).await;
+        }
+    }
+    End::Done
+}
+
+/// Guards and does one step; notes it as begun once its start is on disk.
+async fn advance<'a>(
+    turn: &Turn<'_>,
+    step: &'a Step,
+    begun: &mut Vec<&'a Step>,
+) -> Result<(), Failure> {
+    if step.disruptive {
+        guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+    }
+    started(turn, step.id, &step.action, false)?;
+    begun.push(step);
+    if step.disruptive {
+        turn.disrupted.store(true, Ordering::Relaxed);
+        turn.ledger.note_disruption();
+    }
+    let task = Task::new(turn, step.id, Duration::from_secs(step.deadline_s));
+    act(&task, &step.action, false).await
+}
+
+/// Does an action whose start is on disk, measures it and records how it ended.
+async fn act(task: &Task<'_>, action: &Action, undo: bool) -> Result<(), Failure> {
+    let began = Instant::now();
+    let result = perform(task, action).await;
+    let outcome = match &result {
+        Ok(outcome) => outcome.clone(),
+        Err(failure) => Outcome::Failed {
+            causes: failure.causes(),
+        },
+    };
+    if may_have_changed(&result, action) {
+        task.turn.ledger.note_change();
+    }
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let recorded = ended(task.turn, task.step, outcome, took_ms, undo);
+    result.map(|_| ())?;
+    recorded
+}
+
+/// Whether a host is, or may be, different after an action. What a script did before its answer was lost is
+/// unknown, so it counts.
+fn may_have_changed(result: &Result<Outcome, Failure>, action: &Action) -> bool {
+    match result {
+        Ok(Outcome::Changed { .. }) => !matches!(action, Action::AwaitClusterVersion { .. }),
+        Err(Failure::Unreachable(gone)) => {
+            writes(action) && matches!(gone.stage, Stage::Lost(_) | Stage::Deadline { .. })
+        }
+        Err(Failure::Failed(_) | Failure::Abandoned) => writes(action),
+        _ => false,
+    }
+}
+
+fn writes(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::CheckFlags { .. }
+            | Action::VerifyUnit { .. }
+            | Action::Settle { .. }
+            | Action::AwaitClusterVersion { .. }
+    )
+}
+
+/// Decides nothing but what the plan says about a failure.
+async fn stop(turn: &Turn<'_>, step: &Step, failure: Failure, begun: &[&Step]) -> End {
+    let repair = if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
+        Repair::NotNeeded
+    } else if is_undone(turn.plan, &failure) {
+        undo(turn, &failure, begun).await
+    } else {
+        Repair::Left
+    };
+    End::Failed(Stop {
+        host: turn.host.name.clone(),
+        step: step.id,
+        failure,
+        repair,
+    })
+}
+
+fn has_actions(step: &Step) -> bool {
+    matches!(step.undo, Undo::Actions(_))
+}
+
+/// Undoes the steps that have begun, newest first, the failed one included: it may be half done.
+///
+/// If the member was taken out of service and one of the steps cannot be undone, nothing is: a half-way undo would
+/// stop a process that may yet come up.
+async fn undo(turn: &Turn<'_>, failure: &Failure, begun: &[&Step]) -> Repair {
+    if let Some(reason) = impossible(turn, begun) {
+        return Repair::Failed(vec![reason]);
+    }
+    let event = Kind::UndoStarted {
+        cluster: turn.cluster.name.clone(),
+        host: turn.host.name.clone(),
+        because: failure.causes(),
+    };
+    if let Err(error) = turn.engine.recorder.record(event) {
+        return Repair::Failed(Failure::Journal(error).causes());
+    }
+    for step in begun.iter().rev() {
+        if let Err(failure) = undo_step(turn, step).await {
+            let mut causes = vec![format!("step {} could not be undone", step.id.0)];
+            causes.extend(failure.causes());
+            return Repair::Failed(causes);
+        }
+    }
+    if turn.is_disrupted() {
+        Repair::PutBack
+    } else {
+        Repair::NotNeeded
+    }
+}
+
+fn impossible(turn: &Turn<'_>, begun: &[&Step]) -> Option<String> {
+    let reason = begun.iter().find_map(|step| match &step.undo {
+        Undo::Impossible(reason) => Some(format!("step {} cannot be undone: {reason}", step.id.0)),
+        Undo::Nothing | Undo::Actions(_) => None,
+    });
+    reason.filter(|_| turn.is_disrupted())
+}
+
+async fn undo_step(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
+    let Undo::Actions(actions) = &step.undo else {
+        return Ok(());
+    };
+    for action in actions {
+        let time = Duration::from_secs(step.deadline_s).max(UNDO_LEAST);
+        if matches!(action, Action::StopUnit { .. }) {
+            guard::guard_undo(&Task::new(turn, step.id, GUARD)).await?;
+        }
+        started(turn, step.id, action, true)?;
+        act(&Task::new(turn, step.id, time), action, true).await?;
+    }
+    Ok(())
+}
+
+fn started(turn: &Turn<'_>, step: StepId, action: &Action, undo: bool) -> Result<(), Failure> {
+    record(
+        turn,
+        Kind::StepStarted {
+            cluster: turn.cluster.name.clone(),
+            host: turn.host.name.clone(),
+            step,
+            what: words(action),
+            undo,
+        },
+    )
+}
+
+fn ended(
+    turn: &Turn<'_>,
+    step: StepId,
+    outcome: Outcome,
+    took_ms: u64,
+    undo: bool,
+) -> Result<(), Failure> {
+    record(
+        turn,
+        Kind::StepEnded {
+            cluster: turn.cluster.name.clone(),
+            host: turn.host.name.clone(),
+            step,
+            outcome,
+            took_ms,
+            undo,
+        },
+    )
+}
+
+/// Tells that the lane's steps from the given one on are not begun.
+fn not_run(turn: &Turn<'_>, from: usize, because: &str) {
+    for step in turn.lane.steps.iter().skip(from) {
+        let outcome = Outcome::NotRun {
+            because: because.to_owned(),
+        };
+        // Announces no act, so a journal that is full may lack it.
+        let _ = ended(turn, step.id, outcome, 0, false);
+    }
+}
+
+fn record(turn: &Turn<'_>, kind: Kind) -> Result<(), Failure> {
+    turn.engine.recorder.record(kind).map_err(Failure::Journal)
+}
+
+impl<'a> Task<'a> {
+    /// A step whose time begins now.
+    fn new(turn: &'a Turn<'a>, step: StepId, time: Duration) -> Self {
+        Self {
+            turn,
+            step,
+            ends: Instant::now() + time,
+        }
+    }
+}

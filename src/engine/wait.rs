@@ -1,0 +1,327 @@
+//! Waiting for a member and for the cluster, by looking, never by the clock alone.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::act::client::{client, endpoint_args, secrets};
+use super::act::leader::agreed_leader;
+use super::act::unit::{self, Unit, show};
+use super::act::{Task, changed, unchanged};
+use super::guard::views;
+use super::{Engine, Failure};
+use crate::etcd::{Minor, Version};
+use crate::facts::observe::Depth;
+use crate::facts::{Answer, MemberView, Observation};
+use crate::inventory::{Cluster, Host};
+use crate::plan::Outcome;
+
+/// The title of [`AWAIT`].
+pub const AWAIT_TITLE: &str = "await the member";
+
+/// How long one on-host wait lasts before it reports how things stand; a sign of life in time, and an interrupted
+/// connection costs no more than this.
+const SLICE: Duration = Duration::from_secs(10);
+
+/// Polls on the host until the member answers with the expected version, its unit is down, or the time is over.
+///
+/// Arguments: the six of an endpoint, `unit version seconds`. The first line is `ready`, `down` or `late`; then
+/// `said=` with the client's last complaint, the unit's properties, an empty line, and, unless ready, the unit's
+/// last log lines. A restart by systemd since the wait began counts as down: the process has crashed.
+const AWAIT: &str = concat!(
+    client!(),
+    show!(),
+    r#"
+unit=$1 version=$2
+end=$(($(date +%s) + $3))
+first=$(prop "$unit" NRestarts)
+nap=0.1 said=
+tell() {
+  printf '%s\nsaid=%s\n' "$1" "$(printf '%s' "$said" | tail -n 1)"
+  show "$unit"
+  echo
+  [ "$1" = ready ] || log "$unit"
+  exit 0
+}
+while :; do
+  if said=$(ctl 3 endpoint status -w json 2>&1); then
+    case $said in
+      *"\"version\":\"$version\""*) said= && tell ready ;;
+      *) said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')" ;;
+    esac
+  fi
+  props=$(show "$unit")
+  case $props in
+    *ActiveState=failed* | *SubState=auto-restart*) tell down ;;
+    *ActiveState=inactive*)
+      case $props in
+        *Job=[1-9]*) ;;
+        *) tell down ;;
+      esac
+      ;;
+  esac
+  [ "$(prop "$unit" NRestarts)" = "$first" ] || tell down
+  [ "$(date +%s)" -lt "$end" ] || tell late
+  sleep "$nap" 2>/dev/null || sleep 1
+  case $nap in
+    0.1) nap=0.2 ;;
+    *) nap=0.4 ;;
+  esac
+done
+"#
+);
+
+/// What must hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Want<'a> {
+    /// All hosts.
+    pub cluster: &'a Cluster,
+    /// The member in hand and the release that it must report.
+    pub member: Option<(&'a Host, &'a Version)>,
+    /// The raft index that the member in hand must have applied.
+    pub floor: u64,
+}
+
+/// `Action::Settle`.
+pub(crate) async fn settle(
+    task: &Task<'_>,
+    version: &Version,
+    least_s: u64,
+) -> Result<Outcome, Failure> {
+    let began = Instant::now();
+    let whole = task.left();
+    let late = |state: Vec<String>| {
+        let name = &task.turn.lane.member.name;
+        let mut causes = vec![format!(
+            "member `{name}` was not healthy at {version} within {}",
+            human(whole)
+        )];
+        causes.extend(state);
+        Failure::Failed(causes)
+    };
+    answers(task, version, &late).await?;
+    let want = Want {
+        cluster: task.turn.cluster,
+        member: Some((task.turn.host, version)),
+        floor: task.turn.ledger.floor(),
+    };
+    let least = Duration::from_secs(least_s);
+    let mut pause = Duration::from_millis(100);
+    let mut told = String::new();
+    loop {
+        let seen = task.observe().await?;
+        let lack = lacking(&want, &seen);
+        if lack.is_none() && began.elapsed() >= least {
+            return Ok(unchanged(format!("healthy at {version}")));
+        }
+        if silent(&seen, task.turn.host) {
+            still_up(task).await?;
+        }
+        let what = lack.unwrap_or_else(|| format!("healthy, waits for {} in all", human(least)));
+        if task.left().is_zero() {
+            return Err(late(vec![what]));
+        }
+        if what != told {
+            task.progress(&what)?;
+            told = what;
+        }
+        task.pause(&mut pause).await?;
+    }
+}
+
+/// Waits on the host, slice by slice, until the member itself answers.
+async fn answers(
+    task: &Task<'_>,
+    version: &Version,
+    late: &impl Fn(Vec<String>) -> Failure,
+) -> Result<(), Failure> {
+    loop {
+        let text = look(task, version).await?;
+        let (word, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let unit = Unit::parse(rest);
+        match word {
+            "ready" => return Ok(()),
+            "down" => return Err(Failure::Failed(crash(task, &unit))),
+            "late" => {}
+            _ => {
+                return Err(Failure::because(format!(
+                    "`{AWAIT_TITLE}` answered {word:?}"
+                )));
+            }
+        }
+        let host = &task.turn.host.name;
+        let mut causes = unit.causes(&task.turn.host.unit, host);
+        let said = rest.lines().find_map(|line| line.strip_prefix("said="));
+        causes.extend(
+            said.filter(|said| !said.is_empty())
+                .map(|said| format!("\"{said}\"")),
+        );
+        if task.left().is_zero() {
+            return Err(late(causes));
+        }
+        task.progress(&causes[0])?;
+    }
+}
+
+async fn look(task: &Task<'_>, version: &Version) -> Result<String, Failure> {
+    let host = task.turn.host;
+    let seconds = SLICE.min(task.left()).as_secs();
+    let mut command = task
+        .command(AWAIT_TITLE, AWAIT)
+        .args(endpoint_args(host))
+        .args([host.unit.clone(), version.to_string(), seconds.to_string()]);
+    command.secrets = secrets(host);
+    Ok(task.ask(command).await?.text())
+}
+
+/// Fails early when the unit is down: no deadline will bring it back.
+async fn still_up(task: &Task<'_>) -> Result<(), Failure> {
+    let host = task.turn.host;
+    let text = task
+        .ask(unit::look(task.left(), &host.unit, &host.bin_dir))
+        .await?
+        .text();
+    let unit = Unit::parse(&text);
+    if unit.is_down() {
+        return Err(Failure::Failed(crash(task, &unit)));
+    }
+    Ok(())
+}
+
+fn crash(task: &Task<'_>, unit: &Unit) -> Vec<String> {
+    let mut causes = vec![format!("member `{}` has ended", task.turn.lane.member.name)];
+    causes.extend(unit.causes(&task.turn.host.unit, &task.turn.host.name));
+    causes
+}
+
+fn silent(seen: &Observation, host: &Host) -> bool {
+    seen.hosts.get(&host.name).and_then(Answer::view).is_none()
+}
+
+/// `Action::AwaitClusterVersion`. The leader raises it by itself, some seconds after the last member's start.
+pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Outcome, Failure> {
+    let mut pause = Duration::from_millis(100);
+    let mut first = true;
+    loop {
+        let seen = task.observe().await?;
+        let behind = task.turn.cluster.hosts.iter().find_map(|host| {
+            let view = seen.hosts.get(&host.name).and_then(Answer::view);
+            let raised = view.and_then(|view| view.cluster_version.as_ref());
+            (raised.map(Version::minor) != Some(minor)).then(|| sees_words(&host.name, raised))
+        });
+        let Some(behind) = behind else {
+            let what = format!("every member sees cluster version {minor}");
+            return Ok(if first {
+                unchanged(what)
+            } else {
+                changed(what)
+            });
+        };
+        if task.left().is_zero() {
+            return Err(Failure::Failed(vec![
+                format!("the cluster version was not raised to {minor} in time"),
+                behind,
+            ]));
+        }
+        if first {
+            task.progress(&behind)?;
+        }
+        first = false;
+        task.pause(&mut pause).await?;
+    }
+}
+
+fn sees_words(host: &str, raised: Option<&Version>) -> String {
+    match raised {
+        Some(version) => format!("`{host}` sees cluster version {}", version.minor()),
+        None => format!("`{host}` tells no cluster version"),
+    }
+}
+
+/// Waits until the whole cluster is well, whatever it runs; gives what is lacking when the time is over.
+pub(crate) async fn cluster_well(
+    engine: &Engine,
+    cluster: &Cluster,
+    most: Duration,
+) -> Result<Option<String>, Failure> {
+    let want = Want {
+        cluster,
+        member: None,
+        floor: 0,
+    };
+    let ends = Instant::now() + most;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let lack = lacking(&want, &engine.observe(cluster, Depth::Full).await?);
+        if lack.is_none() || Instant::now() >= ends {
+            return Ok(lack);
+        }
+        engine.unless_abandoned(tokio::time::sleep(pause)).await?;
+        pause = (pause * 3 / 2).min(Duration::from_millis(500));
+    }
+}
+
+/// What keeps the member in hand and the cluster from being well; `None` when nothing does.
+pub fn lacking(want: &Want<'_>, seen: &Observation) -> Option<String> {
+    want.member
+        .and_then(|(host, version)| member_lacks(host, version, want.floor, seen))
+        .or_else(|| {
+            want.cluster
+                .hosts
+                .iter()
+                .find_map(|host| host_lacks(host, seen))
+        })
+        .or_else(|| cluster_lacks(seen))
+}
+
+fn member_lacks(host: &Host, version: &Version, floor: u64, seen: &Observation) -> Option<String> {
+    let view = seen.hosts.get(&host.name).and_then(Answer::view)?;
+    if view.version != *version {
+        return Some(format!(
+            "`{}` runs {}, expected {version}",
+            host.name, view.version
+        ));
+    }
+    (view.raft_applied < floor).then(|| {
+        format!(
+            "`{}` has applied raft index {}, the leader had {floor}",
+            host.name, view.raft_applied
+        )
+    })
+}
+
+fn host_lacks(host: &Host, seen: &Observation) -> Option<String> {
+    match seen.hosts.get(&host.name) {
+        Some(Answer::Member(view)) => unhealthy(host, view),
+        Some(Answer::Silent { because }) => {
+            Some(format!("`{}` does not answer: {because}", host.name))
+        }
+        None => Some(format!("`{}` was not asked", host.name)),
+    }
+}
+
+/// A learner answers no linearizable read and is well all the same (etcd-upgrades 3.2).
+fn unhealthy(host: &Host, view: &MemberView) -> Option<String> {
+    let why = view.health.as_ref().err().filter(|_| !view.learner)?;
+    Some(format!("`{}` is not healthy: {why}", host.name))
+}
+
+fn cluster_lacks(seen: &Observation) -> Option<String> {
+    if agreed_leader(seen).is_none() {
+        return Some("the members do not see one leader".to_owned());
+    }
+    let alarm = views(seen).flat_map(|(_, view)| &view.alarms).next()?;
+    Some(format!(
+        "member {} has raised the alarm {}",
+        alarm.member, alarm.kind
+    ))
+}
+
+/// A duration as people write it, such as "2m 0s" or "45s".
+pub fn human(time: Duration) -> String {
+    let seconds = time.as_millis().div_ceil(1000);
+    match seconds / 60 {
+        0 => format!("{seconds}s"),
+        minutes => format!("{minutes}m {}s", seconds % 60),
+    }
+}

@@ -1,0 +1,127 @@
+//! How a line of the bars looks at a given width. Pure: the same row, width and moment give the same line.
+
+use jiff::Timestamp;
+
+use super::board::{Board, ClusterRow, HostRow, State};
+use super::text::{Paint, between, bytes, duration, fit, one_line};
+
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+/// From here a bar and words have room, below only figures.
+const WIDE: usize = 60;
+const BAR_FROM: usize = 110;
+const BAR: usize = 24;
+
+/// What all lines of one drawing share.
+#[derive(Clone, Copy, Debug)]
+pub struct Canvas {
+    /// Columns.
+    pub width: usize,
+    /// The moment drawn.
+    pub now: Timestamp,
+    /// Colours.
+    pub paint: Paint,
+}
+
+/// The line over a cluster's hosts.
+pub fn cluster(row: &ClusterRow, board: &Board, canvas: Canvas) -> String {
+    let end = row.ending.as_ref().map_or(canvas.now, |(_, at)| *at);
+    let time = duration(between(row.since, end));
+    let hops = if row.hops > 1 {
+        format!(", hop {} of {}", row.hop_number, row.hops)
+    } else {
+        String::new()
+    };
+    let stopping = match (&row.ending, board.interrupts) {
+        (Some(_), _) | (None, 0) => "",
+        (None, 1) => ", stopping after this member",
+        (None, _) => ", abandoned",
+    };
+    let steps = format!("step {} of {}", row.ended.min(row.steps), row.steps);
+    let left = if canvas.width >= WIDE {
+        format!("{} {}{hops}, {steps}{stopping}", row.name, row.hop)
+    } else {
+        format!("{} {}", row.name, row.hop)
+    };
+    let room = canvas.width.saturating_sub(time.chars().count() + 1);
+    let left = format!("{:<room$}", fit(&one_line(&left), room));
+    format!("{} {}", canvas.paint.bold(&left), canvas.paint.dim(&time))
+}
+
+/// A host's line: mark, name, step k of n, what, and the time since it began.
+pub fn host(row: &HostRow, name_width: usize, canvas: Canvas) -> String {
+    let name_width = name_width.min((canvas.width / 4).max(8));
+    let name = format!("{:<name_width$}", fit(&row.host, name_width));
+    let steps = figures(row, canvas.width);
+    let time = time_of(row, canvas.now);
+    let taken = 2 + name_width + 1 + steps.chars().count() + 1 + time.chars().count();
+    let room = canvas.width.saturating_sub(taken);
+    let what = format!("{:<room$}", fit(&what_of(row, room), room));
+    format!(
+        "{} {name} {} {}{}",
+        mark(row.state, canvas),
+        canvas.paint.dim(&steps),
+        tinted(row.state, &what, canvas.paint),
+        canvas.paint.dim(&time)
+    )
+}
+
+fn figures(row: &HostRow, width: usize) -> String {
+    let (begun, all) = (row.begun, row.steps.len());
+    match width {
+        BAR_FROM.. => format!("{} step {begun:>2} of {all:<2}", bar(row)),
+        WIDE..BAR_FROM => format!("step {begun:>2} of {all:<2}"),
+        _ => format!("{begun:>2}/{all:<2}"),
+    }
+}
+
+fn bar(row: &HostRow) -> String {
+    let finished = match row.state {
+        State::Working | State::Failed | State::Undoing => row.begun.saturating_sub(1),
+        State::Waiting | State::Done => row.begun,
+    };
+    let full = finished * BAR / row.steps.len().max(1);
+    format!("{}{}", "━".repeat(full), "╌".repeat(BAR - full))
+}
+
+fn time_of(row: &HostRow, now: Timestamp) -> String {
+    match row.state {
+        State::Working | State::Undoing => format!(" {:>7}", duration(between(row.since, now))),
+        State::Waiting | State::Done | State::Failed => String::new(),
+    }
+}
+
+/// The step in hand and, where there is room, what it said last or how much is sent.
+fn what_of(row: &HostRow, room: usize) -> String {
+    let what = one_line(&row.what);
+    let note = match row.bytes {
+        Some((done, all)) => format!("{} of {}", bytes(done), bytes(all)),
+        None => one_line(&row.note),
+    };
+    let both = format!("{what}: {note}");
+    if note.is_empty() || both.chars().count() > room {
+        what
+    } else {
+        both
+    }
+}
+
+fn mark(state: State, canvas: Canvas) -> String {
+    let tenths = canvas.now.as_millisecond().unsigned_abs() / 100;
+    let frame = SPINNER[usize::try_from(tenths % 10).unwrap_or_default()];
+    match state {
+        State::Waiting => canvas.paint.dim("·"),
+        State::Working => canvas.paint.cyan(frame),
+        State::Undoing => canvas.paint.yellow(frame),
+        State::Done => canvas.paint.green("✔"),
+        State::Failed => canvas.paint.red("✘"),
+    }
+}
+
+fn tinted(state: State, text: &str, paint: Paint) -> String {
+    match state {
+        State::Waiting => paint.dim(text),
+        State::Undoing => paint.yellow(text),
+        State::Failed => paint.red(text),
+        State::Working | State::Done => text.to_owned(),
+    }
+}

@@ -1,0 +1,330 @@
+//! The private ssh configuration of one host: our options first, then the user's own configuration.
+//!
+//! A file rather than `-o` options, because ssh hands `-F` on to the processes that it starts for `ProxyJump`, so
+//! that jump hosts of the user's configuration obey the same rules. Jump hosts of the inventory get a file each and
+//! are joined by `ProxyCommand`, so that what each of them says is kept apart.
+
+use std::fmt::Write as _;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::inventory::{HostKeyPolicy, Ssh};
+
+/// How often an idle connection is probed. NAT boxes forget after a minute or more, and three missed answers end a
+/// dead connection within half a minute, well before any step's deadline.
+const ALIVE_INTERVAL_S: u32 = 10;
+/// What the authentication at a jump host may take.
+const HOP_AUTHENTICATION_S: u64 = 10;
+/// Missed answers until the connection counts as lost.
+const ALIVE_MISSES: u32 = 3;
+
+/// The files of one connection attempt.
+pub(super) struct Files {
+    /// The control socket.
+    pub(super) socket: PathBuf,
+    /// The configuration of the destination.
+    pub(super) config: PathBuf,
+    /// What ssh says.
+    pub(super) log: PathBuf,
+    /// What ssh's helpers, such as a `ProxyCommand` of the user's configuration, and banners say.
+    pub(super) stderr: PathBuf,
+    /// Each jump host with the file that has its ssh's words.
+    pub(super) hops: Vec<(String, PathBuf)>,
+}
+
+/// Writes the files for an attempt with this number, or says what in the settings cannot be used.
+pub(super) fn write(
+    folder: &Path,
+    number: u64,
+    ssh: &Ssh,
+    timeout: Duration,
+) -> Result<Files, String> {
+    check_files(ssh)?;
+    let user = includes(ssh, &folder.join(format!("{number}.u")))?;
+    let mut proxy = String::new();
+    let mut hops = Vec::new();
+    for (index, jump) in ssh.jump.iter().enumerate() {
+        let base = folder.join(format!("{number}.{}", index + 1));
+        let (config, log) = (
+            base.with_extension(format!("{}.c", index + 1)),
+            base.with_extension(format!("{}.l", index + 1)),
+        );
+        let common = common(ssh, timeout, index)?;
+        save(&config, &format!("Host *\n{common}{proxy}{user}"))?;
+        proxy = proxy_line(&config, &log, &Hop::parse(jump)?);
+        hops.push((jump.clone(), log));
+    }
+    let common = common(ssh, timeout, ssh.jump.len())?;
+    let file = |kind: &str| folder.join(format!("{number}.{kind}"));
+    save(&file("c"), &format!("Host *\n{common}{proxy}{user}"))?;
+    Ok(Files {
+        socket: file("s"),
+        config: file("c"),
+        log: file("l"),
+        stderr: file("e"),
+        hops,
+    })
+}
+
+/// Options for destination and jump hosts. ssh takes the first value it meets, so these win over the user's.
+/// Behind jump hosts the time to connect includes theirs, so that the one that hangs is the first to complain.
+fn common(ssh: &Ssh, timeout: Duration, hops: usize) -> Result<String, String> {
+    let policy = match ssh.host_key_policy {
+        HostKeyPolicy::Strict => "yes",
+        HostKeyPolicy::AcceptNew => "accept-new",
+    };
+    let hops = hops as u64;
+    let seconds = timeout.as_secs().max(1) * (hops + 1) + HOP_AUTHENTICATION_S * hops;
+    let mut text = format!(
+        "BatchMode yes\nStrictHostKeyChecking {policy}\nConnectTimeout {seconds}\nConnectionAttempts 1\n\
+         ServerAliveInterval {ALIVE_INTERVAL_S}\nServerAliveCountMax {ALIVE_MISSES}\n\
+         ControlMaster no\nControlPath none\nControlPersist no\nLogLevel INFO\n\
+         RequestTTY no\nRemoteCommand none\nPermitLocalCommand no\nClearAllForwardings yes\nTunnel no\n\
+         ForwardAgent no\nForwardX11 no\nUpdateHostKeys no\nVisualHostKey no\n"
+    );
+    if let Some(path) = &ssh.known_hosts {
+        let _ = writeln!(text, "UserKnownHostsFile {}", value(path)?);
+    }
+    if let Some(path) = &ssh.identity_file {
+        let _ = writeln!(text, "IdentityFile {}\nIdentitiesOnly yes", value(path)?);
+    }
+    Ok(text)
+}
+
+/// What ssh would have read by itself.
+fn includes(ssh: &Ssh, copy: &Path) -> Result<String, String> {
+    let Some(config) = &ssh.config else {
+        return Ok("Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n".into());
+    };
+    if config.as_os_str() == "none" {
+        return Ok(String::new());
+    }
+    let bad = |error| format!("{}: {error}", config.display());
+    let path = std::path::absolute(expanded(config)).map_err(bad)?;
+    if is_trusted_by_ssh(&path.metadata().map_err(bad)?) {
+        return Ok(format!("Include {}\n", value(&path)?));
+    }
+    save(copy, &std::fs::read_to_string(&path).map_err(bad)?)?;
+    Ok(format!("Include {}\n", value(copy)?))
+}
+
+/// Whether `Include` takes a file, which is stricter than `-F`: there, others may write to it. A copy is made then.
+fn is_trusted_by_ssh(data: &Metadata) -> bool {
+    let is_ours = data.uid() == 0 || data.uid() == rustix::process::getuid().as_raw();
+    data.is_file() && is_ours && data.mode() & 0o022 == 0
+}
+
+/// Refuses files that are named and missing: ssh would go on without them and fail with other words.
+fn check_files(ssh: &Ssh) -> Result<(), String> {
+    for path in [&ssh.identity_file, &ssh.config].into_iter().flatten() {
+        let has_tokens = path.to_string_lossy().contains(['%', '$']);
+        if !has_tokens
+            && path.as_os_str() != "none"
+            && let Err(error) = std::fs::File::open(expanded(path))
+        {
+            return Err(format!("{}: {error}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// A path with a leading `~/` replaced, as ssh does.
+fn expanded(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+/// A path as a value of ssh's configuration.
+fn value(path: &Path) -> Result<String, String> {
+    let text = path
+        .to_str()
+        .ok_or_else(|| format!("{}: the path is not UTF-8", path.display()))?;
+    if text.contains(['"', '\\']) || text.contains(char::is_control) {
+        return Err(format!(
+            "{text:?}: ssh's configuration cannot hold this path"
+        ));
+    }
+    Ok(format!("\"{text}\""))
+}
+
+/// The line that reaches the next host through this hop. It is run by the user's shell, whichever that is.
+fn proxy_line(config: &Path, log: &Path, hop: &Hop) -> String {
+    let mut line = format!(
+        "ProxyCommand ssh -F {} -E {} -W '[%h]:%p'",
+        config.display(),
+        log.display()
+    );
+    if let Some(user) = &hop.user {
+        let _ = write!(line, " -l '{}'", user.replace('%', "%%"));
+    }
+    if let Some(port) = hop.port {
+        let _ = write!(line, " -p {port}");
+    }
+    let _ = writeln!(line, " -- '{}'", hop.host.replace('%', "%%"));
+    line
+}
+
+/// A jump host as `ssh -J` takes it.
+#[derive(Debug, PartialEq, Eq)]
+struct Hop {
+    user: Option<String>,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Hop {
+    /// Reads `[ssh://][user@]host[:port]`; an IPv6 address with a port stands in brackets.
+    fn parse(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not a jump host; write `[user@]host[:port]`");
+        let rest = text.strip_prefix("ssh://").unwrap_or(text);
+        let (user, place) = rest
+            .rsplit_once('@')
+            .map_or((None, rest), |(user, place)| (Some(user), place));
+        let (host, port) = match place
+            .strip_prefix('[')
+            .and_then(|inner| inner.split_once(']'))
+        {
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(bad)?)),
+            None => match place.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (place, None),
+            },
+        };
+        let port = port.map(str::parse).transpose().map_err(|_| bad())?;
+        let is_plain = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('-')
+                && !part.contains(|c: char| c.is_control() || " '\"\\$`!,;".contains(c))
+        };
+        if !is_plain(host) || !user.is_none_or(is_plain) {
+            return Err(bad());
+        }
+        Ok(Self {
+            user: user.map(str::to_owned),
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+fn save(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jump_hosts_are_read_as_ssh_reads_them() {
+        let hop = |user: Option<&str>, host: &str, port| Hop {
+            user: user.map(Into::into),
+            host: host.into(),
+            port,
+        };
+        assert_eq!(Hop::parse("bastion"), Ok(hop(None, "bastion", None)));
+        assert_eq!(
+            Hop::parse("ops@bastion:2222"),
+            Ok(hop(Some("ops"), "bastion", Some(2222)))
+        );
+        assert_eq!(
+            Hop::parse("ssh://ops@[fd00::1]:22"),
+            Ok(hop(Some("ops"), "fd00::1", Some(22)))
+        );
+        assert_eq!(
+            Hop::parse("fe80::1%eth0"),
+            Ok(hop(None, "fe80::1%eth0", None))
+        );
+        for bad in [
+            "",
+            "-oProxyCommand=x",
+            "a b",
+            "a'b",
+            "host:port",
+            "user@",
+            "a,b",
+            "$(id)",
+            "[::1]22",
+        ] {
+            assert!(Hop::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ssh_itself_takes_our_options_before_those_of_the_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("user config");
+        std::fs::write(&own, "RequestTTY force\nRemoteCommand cat\nLogLevel QUIET\nHost alias\n HostName 127.0.0.9\n User carol\n").unwrap();
+        let ssh = Ssh {
+            config: Some(own),
+            known_hosts: Some("/x y/known".into()),
+            ..Ssh::default()
+        };
+        let files = write(folder.path(), 3, &ssh, Duration::from_secs(7)).unwrap();
+        let out = std::process::Command::new("ssh")
+            .arg("-F")
+            .arg(&files.config)
+            .args(["-G", "--", "alias"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        for line in [
+            "hostname 127.0.0.9",
+            "user carol",
+            "requesttty false",
+            "stricthostkeychecking true",
+            "connecttimeout 7",
+            "loglevel INFO",
+            "batchmode yes",
+        ] {
+            assert!(
+                text.lines().any(|have| have == line),
+                "{line} is not in\n{text}{}",
+                String::from_utf8_lossy(&out.stderr)
+            );
+        }
+        assert!(
+            text.contains("userknownhostsfile /x y/known") && !text.contains("remotecommand cat"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_missing_identity_file_is_named() {
+        let ssh = Ssh {
+            identity_file: Some("/nowhere/key".into()),
+            ..Ssh::default()
+        };
+        let said = write(Path::new("/"), 1, &ssh, Duration::from_secs(1))
+            .err()
+            .unwrap();
+        assert!(said.starts_with("/nowhere/key: No such file"), "{said}");
+    }
+
+    #[test]
+    fn each_jump_host_reaches_the_next_through_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let ssh = Ssh {
+            jump: vec!["ops@a:2222".into(), "b".into()],
+            ..Ssh::default()
+        };
+        let files = write(folder.path(), 5, &ssh, Duration::from_secs(1)).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(!read("5.1.c").contains("ProxyCommand"));
+        assert!(read("5.2.c").contains("5.1.l -W '[%h]:%p' -l 'ops' -p 2222 -- 'a'\n"));
+        assert!(read("5.c").contains("5.2.l -W '[%h]:%p' -- 'b'\n"));
+        assert_eq!(
+            files
+                .hops
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>(),
+            ["ops@a:2222", "b"]
+        );
+    }
+}

@@ -1,0 +1,354 @@
+//! One host: connects when first needed, limits channels, notices losses, connects again.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use openssh::{Child, Session};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::channel::{self, Answer, NoAnswer, NotOpened};
+use super::escalation;
+use super::master::Master;
+use super::remote::{KILL_AFTER, Remote};
+use super::words::{Failure, Target};
+use crate::inventory::Escalation;
+use crate::transport::{Command, Output, Stage, Unreachable};
+
+/// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
+const CHANNELS: usize = 8;
+/// How many connect at once to one sshd or through one jump host. sshd drops connections at random beyond ten
+/// unauthenticated ones (`MaxStartups 10:30:100`).
+const HANDSHAKES: usize = 8;
+/// Attempts until a dropped handshake is an error. The pauses in between add up to three to six seconds.
+const ATTEMPTS: u32 = 6;
+/// How long the host may be late with its answer after the deadline and the kill.
+const SLACK: Duration = Duration::from_secs(5);
+/// How long a channel counts as in use after its answer came, if a left-over process on the host keeps it open.
+const LINGER: Duration = Duration::from_secs(5);
+/// How often a vanished connection is made anew for one command.
+const LOSSES: u32 = 2;
+/// The status of `timeout`.
+const TIMED_OUT: i32 = 124;
+/// How long a master may take to say that it is alive.
+const ALIVE: Duration = Duration::from_secs(2);
+
+/// What all hosts share.
+pub(super) struct Shared {
+    /// Where sockets, configurations and logs are.
+    pub(super) folder: PathBuf,
+    /// For TCP and the banner, each hop.
+    pub(super) connect_timeout: Duration,
+    /// How many hosts are talked to at once.
+    pub(super) forks: Semaphore,
+    /// How many connect at once, by the first sshd on the way.
+    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
+    serial: AtomicU64,
+}
+
+impl Shared {
+    /// For this folder and these limits.
+    pub(super) fn new(folder: PathBuf, connect_timeout: Duration, forks: usize) -> Self {
+        let forks = Semaphore::new(forks.max(1));
+        Self {
+            folder,
+            connect_timeout,
+            forks,
+            gates: Mutex::default(),
+            serial: AtomicU64::new(0),
+        }
+    }
+
+    /// The gate of the first sshd on the way.
+    fn gate(&self, target: &Target) -> Arc<Semaphore> {
+        let first = target.ssh.jump.first().unwrap_or(&target.address).clone();
+        let mut gates = self.gates.lock().expect("no holder of this lock can panic");
+        Arc::clone(
+            gates
+                .entry(first)
+                .or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES))),
+        )
+    }
+}
+
+/// The way to one host.
+pub(super) struct Link {
+    target: Target,
+    escalation: Escalation,
+    master: tokio::sync::Mutex<Option<Arc<Master>>>,
+    channels: Arc<Semaphore>,
+    /// Shrinks if sshd allows fewer sessions than we would use.
+    capacity: AtomicUsize,
+    shared: Arc<Shared>,
+}
+
+/// A channel with its script's shell waiting for the script.
+struct Opened {
+    master: Arc<Master>,
+    permit: OwnedSemaphorePermit,
+    child: Child<Arc<Session>>,
+}
+
+impl Link {
+    /// Connects nothing yet.
+    pub(super) fn new(target: Target, escalation: Escalation, shared: Arc<Shared>) -> Self {
+        let channels = Arc::new(Semaphore::new(CHANNELS));
+        let capacity = AtomicUsize::new(CHANNELS);
+        Self {
+            target,
+            escalation,
+            master: tokio::sync::Mutex::new(None),
+            channels,
+            capacity,
+            shared,
+        }
+    }
+
+    /// Runs a command, connecting if there is no connection.
+    pub(super) async fn run(&self, command: &Command) -> Result<Output, Unreachable> {
+        let mark =
+            super::random_mark().map_err(|error| self.garbled(command, &error.to_string(), ""))?;
+        let remote = Remote::new(command, self.escalation, mark).map_err(|said| {
+            self.garbled(command, &said, "correct the setting that it comes from")
+        })?;
+        let _fork = self
+            .shared
+            .forks
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let opened = self.open(command, &remote).await?;
+        self.converse(command, &remote, opened).await
+    }
+
+    /// Opens a channel. Nothing has been run when this fails, so it may connect anew and try again.
+    async fn open(&self, command: &Command, remote: &Remote) -> Result<Opened, Unreachable> {
+        let mut losses = 0;
+        let mut refusals = 0;
+        loop {
+            let permit = Arc::clone(&self.channels)
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
+            let master = self.master().await?;
+            match channel::open(&master.session, remote).await {
+                Ok(child) => {
+                    return Ok(Opened {
+                        master,
+                        permit,
+                        child,
+                    });
+                }
+                Err(NotOpened::Gone) if losses == LOSSES => return Err(self.lost(command, &master)),
+                Err(NotOpened::Gone) => {
+                    losses += 1;
+                    self.forget(&master).await;
+                }
+                Err(NotOpened::Refused(_)) if self.shrink() => permit.forget(),
+                Err(NotOpened::Refused(said)) if refusals == ATTEMPTS => {
+                    let hint = "sshd opens no session: see `MaxSessions` in its configuration, and its log";
+                    return Err(self.target.unreachable(Stage::NoSession, &said, hint));
+                }
+                Err(NotOpened::Refused(_)) => {
+                    tokio::time::sleep(pause(refusals) / 4).await;
+                    refusals += 1;
+                }
+            }
+        }
+    }
+
+    /// Gives up one channel for good, unless it is the last.
+    fn shrink(&self) -> bool {
+        let less = |n: usize| (n > 1).then(|| n - 1);
+        self.capacity
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
+
+    /// Sends the script and waits for its answer.
+    async fn converse(
+        &self,
+        command: &Command,
+        remote: &Remote,
+        opened: Opened,
+    ) -> Result<Output, Unreachable> {
+        let Opened {
+            master,
+            permit,
+            mut child,
+        } = opened;
+        let asked = Instant::now();
+        let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
+        let answer = channel::converse(&mut child, remote, &command.input, &command.output);
+        let answer = tokio::time::timeout(limit, answer).await;
+        release(child, permit);
+        match answer {
+            Ok(Ok(answer)) => self.risen(answer, asked.elapsed() >= command.deadline),
+            Ok(Err(reason)) => Err(self.unanswered(command, &master, reason).await),
+            Err(_) => Err(self.late(command, &master).await),
+        }
+    }
+
+    /// Tells the script's answer from a refusal of sudo or doas.
+    fn risen(&self, answer: Answer, is_over: bool) -> Result<Output, Unreachable> {
+        if answer.was_started {
+            return Ok(output(answer, is_over));
+        }
+        let said = String::from_utf8_lossy(&answer.stderr);
+        let (who, hint) =
+            escalation::refusal(self.escalation, self.target.ssh.user.as_deref(), &said);
+        Err(self
+            .target
+            .unreachable(Stage::Become(who.to_owned()), &said, hint))
+    }
+
+    /// Finds out why there is no answer.
+    async fn unanswered(
+        &self,
+        command: &Command,
+        master: &Arc<Master>,
+        reason: NoAnswer,
+    ) -> Unreachable {
+        match reason {
+            NoAnswer::Local(path, error) => {
+                let stage = Stage::LocalFile(path.display().to_string());
+                self.target.unreachable(
+                    stage,
+                    &error.to_string(),
+                    "look at the file and its folder on this machine",
+                )
+            }
+            NoAnswer::TooMuch => self.garbled(
+                command,
+                "it printed more than 8 MiB",
+                "this is a bug in runner, or the host prints what it should not",
+            ),
+            NoAnswer::Cut {
+                begun: false,
+                words,
+            } if self.is_alive(master).await => {
+                let hint = "the login user's shell must be able to run `/bin/sh -c …`: see its entry in /etc/passwd, its rc files, and `ForceCommand` in sshd's configuration";
+                self.garbled(command, &String::from_utf8_lossy(&words), hint)
+            }
+            NoAnswer::Cut { .. } => {
+                if !self.is_alive(master).await {
+                    self.forget(master).await;
+                }
+                self.lost(command, master)
+            }
+        }
+    }
+
+    fn garbled(&self, command: &Command, said: &str, hint: &str) -> Unreachable {
+        self.target
+            .unreachable(Stage::Garbled(command.title.clone()), said, hint)
+    }
+
+    fn lost(&self, command: &Command, master: &Master) -> Unreachable {
+        let hint = "what the command did until then is unknown: see that the host and its network are up, then run `runner status`";
+        self.target
+            .unreachable(Stage::Lost(command.title.clone()), &master.words(), hint)
+    }
+
+    /// The host did not even answer after it should have killed the script: the connection is not trusted any more.
+    async fn late(&self, command: &Command, master: &Arc<Master>) -> Unreachable {
+        self.forget(master).await;
+        let stage = Stage::Deadline {
+            title: command.title.clone(),
+            after: command.deadline,
+        };
+        let hint =
+            "the host hangs or its network does: look at it, or give more time with `--timeout`";
+        self.target.unreachable(stage, &master.words(), hint)
+    }
+
+    async fn is_alive(&self, master: &Master) -> bool {
+        matches!(
+            tokio::time::timeout(ALIVE, master.session.check()).await,
+            Ok(Ok(()))
+        )
+    }
+
+    /// The connection, made if there is none.
+    async fn master(&self) -> Result<Arc<Master>, Unreachable> {
+        let mut slot = self.master.lock().await;
+        if let Some(master) = &*slot {
+            return Ok(Arc::clone(master));
+        }
+        let master = Arc::new(self.connect().await?);
+        *slot = Some(Arc::clone(&master));
+        Ok(master)
+    }
+
+    /// Makes the next command connect anew, unless that happened already. A master that still runs is ended with us.
+    async fn forget(&self, master: &Arc<Master>) {
+        let mut slot = self.master.lock().await;
+        if slot
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, master))
+        {
+            *slot = None;
+        }
+    }
+
+    /// Connects, again if the handshake is dropped; nothing else is worth a second attempt.
+    async fn connect(&self) -> Result<Master, Unreachable> {
+        let gate = self.shared.gate(&self.target);
+        let mut attempt = 0;
+        loop {
+            match self.connect_once(&gate).await {
+                Err(failure) if failure.is_dropped && attempt + 1 < ATTEMPTS => {
+                    tokio::time::sleep(pause(attempt)).await;
+                    attempt += 1;
+                }
+                other => return other.map_err(|failure| failure.unreachable),
+            }
+        }
+    }
+
+    async fn connect_once(&self, gate: &Semaphore) -> Result<Master, Failure> {
+        let _turn = gate.acquire().await.expect("the semaphore is never closed");
+        let number = self.shared.serial.fetch_add(1, Ordering::Relaxed);
+        Master::start(
+            &self.shared.folder,
+            number,
+            &self.target,
+            self.shared.connect_timeout,
+        )
+        .await
+    }
+}
+
+/// Keeps the channel counted until sshd closed it too.
+fn release(child: Child<Arc<Session>>, permit: OwnedSemaphorePermit) {
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(LINGER, child.wait()).await;
+        drop(permit);
+    });
+}
+
+/// The script's answer; a script that had to be ended has the status that `timeout` gives.
+fn output(answer: Answer, is_over: bool) -> Output {
+    let was_killed = matches!(answer.status, 137 | 143);
+    let status = if is_over && was_killed {
+        TIMED_OUT
+    } else {
+        answer.status
+    };
+    Output {
+        status,
+        stdout: answer.stdout,
+        stderr: answer.stderr,
+    }
+}
+
+/// The pause before another attempt: doubles, with some chance in it, so that hosts do not come back in step.
+fn pause(attempt: u32) -> Duration {
+    let chance = super::random_mark()
+        .ok()
+        .and_then(|mark| u64::from_str_radix(&mark[..2], 16).ok())
+        .unwrap_or(128);
+    Duration::from_millis((100 << attempt) + (100 << attempt) * chance / 256)
+}

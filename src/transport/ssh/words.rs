@@ -1,0 +1,193 @@
+//! Reads ssh's words: which stage failed, and what to do about it.
+
+use self::signs::{judge_words, no_connection};
+use super::quote::printable;
+use crate::inventory::Ssh;
+use crate::transport::{Stage, Unreachable};
+
+mod signs;
+#[cfg(test)]
+mod tests;
+
+/// As much of ssh's words as is kept for people.
+const SAID_KEPT: usize = 4096;
+
+/// Who was to be reached, for messages.
+pub(super) struct Target {
+    /// The inventory's name.
+    pub(super) host: String,
+    /// What ssh was asked to reach.
+    pub(super) address: String,
+    /// How.
+    pub(super) ssh: Ssh,
+}
+
+/// Everything that was said while connecting.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Each jump host of the inventory with the words of the ssh that reached it.
+    pub(super) hops: Vec<(String, String)>,
+    /// The words of the ssh that reached the host.
+    pub(super) log: String,
+    /// Words of its helpers: processes for `ProxyJump` and `ProxyCommand` of the user's configuration, banners.
+    pub(super) helpers: String,
+}
+
+/// A failure to connect.
+pub(super) struct Failure {
+    /// For people.
+    pub(super) unreachable: Unreachable,
+    /// Whether the handshake was merely dropped, so that it is worth another attempt.
+    pub(super) is_dropped: bool,
+}
+
+impl Target {
+    /// Builds an error about this host.
+    pub(super) fn unreachable(
+        &self,
+        stage: Stage,
+        said: &str,
+        hint: impl Into<String>,
+    ) -> Unreachable {
+        Unreachable {
+            host: self.host.clone(),
+            stage,
+            said: tidy(said),
+            hint: hint.into(),
+        }
+    }
+
+    /// The file that host keys are looked up in, for messages.
+    fn known_hosts(&self) -> String {
+        self.ssh.known_hosts.as_ref().map_or_else(
+            || "~/.ssh/known_hosts".into(),
+            |path| path.display().to_string(),
+        )
+    }
+}
+
+/// Finds what failed. The jump host nearest to us that complains is the cause of everything after it.
+pub(super) fn judge(target: &Target, said: &Said) -> Failure {
+    for (index, (hop, words)) in said.hops.iter().enumerate() {
+        if let Some(failure) = judge_hop(
+            target,
+            hop,
+            said.hops.get(index + 1).map(|(name, _)| name),
+            words,
+        ) {
+            return failure;
+        }
+    }
+    if let Some(failure) = judge_helpers(target, said) {
+        return failure;
+    }
+    let verdict = judge_words(target, &target.address, &said.log)
+        .or_else(|| judge_words(target, &target.address, &said.helpers))
+        .unwrap_or_else(|| {
+            no_connection(
+                &target.address,
+                "run `ssh -v` to the host by hand to see more",
+                false,
+            )
+        });
+    let all = format!("{}\n{}", said.helpers, said.log);
+    Failure {
+        unreachable: target.unreachable(verdict.stage, &all, verdict.hint),
+        is_dropped: verdict.is_dropped,
+    }
+}
+
+/// Judges what the ssh to one jump host of the inventory said; `next` is the jump host after it.
+fn judge_hop(target: &Target, hop: &str, next: Option<&String>, words: &str) -> Option<Failure> {
+    let failure = |stage, hint: String, is_dropped| {
+        Some(Failure {
+            unreachable: target.unreachable(stage, words, hint),
+            is_dropped,
+        })
+    };
+    if let Some(reason) = after(words, "open failed: connect failed: ") {
+        let beyond = next.unwrap_or(&target.address);
+        let hint = format!(
+            "jump host `{hop}` could not reach `{beyond}`: is the address right as seen from there, and does a firewall allow it?"
+        );
+        return match next {
+            Some(next) => failure(Stage::Jump(next.clone()), hint, false),
+            None if is_lookup(reason) => failure(Stage::NameLookup(beyond.clone()), hint, false),
+            None => failure(Stage::Tcp(beyond.clone()), hint, false),
+        };
+    }
+    if words.contains("administratively prohibited") {
+        let hint = format!(
+            "sshd on jump host `{hop}` forbids forwarding: set `AllowTcpForwarding yes` there, or use another jump host"
+        );
+        return failure(Stage::Jump(hop.to_owned()), hint, false);
+    }
+    let verdict = judge_words(target, bare_host(hop), words)?;
+    let hint = format!(
+        "on the way to jump host `{hop}`, {}: {}",
+        verdict.stage, verdict.hint
+    );
+    failure(Stage::Jump(hop.to_owned()), hint, verdict.is_dropped)
+}
+
+/// Judges a jump of the user's own ssh configuration: our ssh then only knows that its proxy went away.
+fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
+    if !said.log.contains("UNKNOWN port 65535") {
+        return None;
+    }
+    let name = after(&said.helpers, "connect to host ")
+        .or_else(|| after(&said.helpers, "Could not resolve hostname "))
+        .and_then(|rest| rest.split([' ', ':']).next())
+        .unwrap_or("ProxyCommand");
+    let mut failure = judge_hop(target, name, None, &said.helpers).unwrap_or_else(|| Failure {
+        unreachable: target.unreachable(
+            Stage::Jump(name.to_owned()),
+            "",
+            "it closed the connection",
+        ),
+        is_dropped: true,
+    });
+    let place = format!(
+        "; see `ProxyJump` and `ProxyCommand` for `{}` in your ssh configuration",
+        target.address
+    );
+    failure.unreachable.hint.push_str(&place);
+    failure.unreachable.said = tidy(&format!("{}\n{}", said.helpers, said.log));
+    Some(failure)
+}
+
+/// The rest of the line after the first occurrence.
+fn after<'a>(words: &'a str, what: &str) -> Option<&'a str> {
+    words
+        .lines()
+        .find_map(|line| line.split_once(what))
+        .map(|(_, rest)| rest)
+}
+
+fn is_lookup(reason: &str) -> bool {
+    ["not known", "name resolution", "No address", "nodename"]
+        .iter()
+        .any(|sign| reason.contains(sign))
+}
+
+/// The host in a jump host's specification.
+fn bare_host(hop: &str) -> &str {
+    hop.rsplit('@')
+        .next()
+        .unwrap_or(hop)
+        .trim_start_matches("ssh://")
+}
+
+/// ssh's words without what is no complaint, safe for a terminal.
+pub(super) fn tidy(words: &str) -> String {
+    let lines = printable(words);
+    let lines: Vec<&str> = lines
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.starts_with("Warning: Permanently added"))
+        .collect();
+    let text = lines.join("\n");
+    let start = text.len().saturating_sub(SAID_KEPT);
+    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at));
+    text[start.unwrap_or_default()..].to_owned()
+}

@@ -1,0 +1,107 @@
+//! An engine over a simulated cluster, with a journal on disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use runner::engine::{Engine, Interrupt};
+use runner::etcd::Version;
+use runner::event::{Ending, Event};
+use runner::journal::{self, Journal, Recorder};
+use runner::plan::Plan;
+use tempfile::TempDir;
+
+use crate::sim::model::{binaries, content, sha256};
+use crate::sim::{SimCluster, plans};
+
+/// A cluster, its releases on this machine and a state folder.
+pub struct Rig {
+    pub sim: SimCluster,
+    pub interrupt: Interrupt,
+    pub dir: TempDir,
+    members: usize,
+    runs: u32,
+}
+
+pub fn old() -> Version {
+    "3.4.23".parse().unwrap()
+}
+
+pub fn new() -> Version {
+    "3.5.16".parse().unwrap()
+}
+
+impl Rig {
+    pub fn new(members: usize) -> Self {
+        // In memory where there is such a folder: a sweep writes many journals.
+        let shm = Path::new("/dev/shm");
+        let dir = if shm.is_dir() {
+            TempDir::new_in(shm)
+        } else {
+            TempDir::new()
+        };
+        Self {
+            sim: SimCluster::new(members, &old()),
+            interrupt: Interrupt::new(),
+            dir: dir.unwrap(),
+            members,
+            runs: 0,
+        }
+    }
+
+    /// An engine with a fresh journal.
+    pub fn engine(&mut self) -> Engine {
+        let run = self.next_run();
+        let journal = Journal::create(self.dir.path(), &run).unwrap();
+        self.engine_with(journal)
+    }
+
+    pub fn engine_with(&self, journal: Journal) -> Engine {
+        Engine {
+            transport: Arc::new(self.sim.clone()),
+            recorder: Arc::new(Recorder::new(journal)),
+            interrupt: self.interrupt.clone(),
+            binaries: self.binaries(),
+            state_dir: self.dir.path().to_owned(),
+        }
+    }
+
+    fn next_run(&mut self) -> String {
+        self.runs += 1;
+        format!("20261120T1201{:02}Z-4f2a", self.runs)
+    }
+
+    fn binaries(&self) -> BTreeMap<String, std::path::PathBuf> {
+        let version = new();
+        let place = |name: &&str| {
+            let path = self.dir.path().join(format!("{name}-{version}"));
+            fs::write(&path, content(name, &version)).unwrap();
+            (sha256(name, &version), path)
+        };
+        binaries(&version).iter().map(place).collect()
+    }
+
+    /// A plan from what the simulation is now.
+    pub fn plan(&self) -> Plan {
+        let run = format!("20261120T1201{:02}Z-4f2a", self.runs + 1);
+        plans::upgrade(&self.sim.state(), &new(), &run)
+    }
+
+    /// Runs an upgrade from what the simulation is now.
+    pub async fn upgrade(&mut self) -> Ending {
+        let plan = self.plan();
+        self.execute(&plan).await
+    }
+
+    pub async fn execute(&mut self, plan: &Plan) -> Ending {
+        let engine = self.engine();
+        engine.run(&plans::cluster(self.members), plan).await
+    }
+
+    /// The events of the newest run.
+    pub fn events(&self) -> Vec<Event> {
+        let runs = journal::list(self.dir.path()).unwrap();
+        journal::read(&runs.last().unwrap().path).unwrap().events
+    }
+}

@@ -1,0 +1,387 @@
+//! Hosts, units, processes, files and raft roles, on tokio's clock. No chance anywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use runner::engine::act::file::digest;
+use runner::etcd::{MemberId, Minor, Version};
+use tokio::time::Instant;
+
+/// How long a process takes until it answers.
+const BOOT: Duration = Duration::from_millis(300);
+/// How long it takes from its start until it has applied everything.
+const CATCH_UP: Duration = Duration::from_millis(700);
+/// How long the leader takes to raise the cluster version.
+const RAISE: Duration = Duration::from_secs(4);
+
+/// How a release behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// As it should.
+    #[default]
+    Sound,
+    /// Its process ends right after the start and systemd starts it again and again.
+    CrashesAtStart,
+    /// It answers, but no linearizable read.
+    NeverHealthy,
+    /// It is well for this long, then its process ends.
+    DiesAfter(Duration),
+}
+
+/// What a name in `bin_dir` is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// A plain file of that release.
+    Plain(Version),
+    /// A link to that staged release.
+    Link(Version),
+}
+
+/// A running etcd.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub version: Version,
+    pub started: Instant,
+    pub behaviour: Behaviour,
+}
+
+/// A unit as systemd would tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub active: &'static str,
+    pub sub: &'static str,
+    pub status: i32,
+    pub restarts: u32,
+}
+
+/// A host with its member.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub id: MemberId,
+    pub bin: BTreeMap<String, Installed>,
+    pub staged: BTreeMap<Version, BTreeSet<String>>,
+    pub files: BTreeMap<String, String>,
+    pub backups: BTreeSet<String>,
+    pub process: Option<Process>,
+    pub unit: Unit,
+    pub applied: u64,
+    pub gone_until: Option<Instant>,
+    pub log: Vec<String>,
+}
+
+/// The cluster.
+#[derive(Debug)]
+pub struct State {
+    pub hosts: BTreeMap<String, Host>,
+    pub leader: Option<MemberId>,
+    pub term: u64,
+    pub index: u64,
+    pub cluster_version: Minor,
+    pub raise_from: Option<Instant>,
+    pub behaviours: BTreeMap<Version, Behaviour>,
+    pub alarm: bool,
+    /// Backups that were taken and verified.
+    pub verified: usize,
+    /// Hosts whose running process was stopped, in order.
+    pub stops: Vec<String>,
+    /// Rules that were broken.
+    pub violations: Vec<String>,
+}
+
+pub fn binaries(version: &Version) -> Vec<&'static str> {
+    let mut names = vec!["etcd", "etcdctl"];
+    if version.minor() >= Minor::new(3, 5) {
+        names.push("etcdutl");
+    }
+    names
+}
+
+/// What a binary holds, here and there.
+pub fn content(name: &str, version: &Version) -> String {
+    format!("{name} {version}\n")
+}
+
+/// Its digest. Remembered: a sweep asks for the same few very often.
+pub fn sha256(name: &str, version: &Version) -> String {
+    static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let content = content(name, version);
+    let mut known = KNOWN.lock().unwrap();
+    known
+        .entry(content)
+        .or_insert_with_key(|content| digest(content))
+        .clone()
+}
+
+impl Unit {
+    pub const RUNNING: Self = Self {
+        active: "active",
+        sub: "running",
+        status: 0,
+        restarts: 0,
+    };
+    pub const STOPPED: Self = Self {
+        active: "inactive",
+        sub: "dead",
+        status: 0,
+        restarts: 0,
+    };
+    pub const FAILED: Self = Self {
+        active: "failed",
+        sub: "failed",
+        status: 2,
+        restarts: 0,
+    };
+    pub const LOOPING: Self = Self {
+        active: "activating",
+        sub: "auto-restart",
+        status: 2,
+        restarts: 1,
+    };
+}
+
+impl Host {
+    fn new(at: usize, version: &Version) -> Self {
+        let plain = |name: &&str| ((*name).to_owned(), Installed::Plain(version.clone()));
+        Self {
+            id: MemberId(0xa000 + at as u64),
+            bin: binaries(version).iter().map(plain).collect(),
+            staged: BTreeMap::new(),
+            files: BTreeMap::new(),
+            backups: BTreeSet::new(),
+            process: Some(Process {
+                version: version.clone(),
+                started: Instant::now()
+                    .checked_sub(Duration::from_secs(3600))
+                    .unwrap(),
+                behaviour: Behaviour::Sound,
+            }),
+            unit: Unit::RUNNING,
+            applied: 0,
+            gone_until: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// The release that `bin_dir/etcd` leads to.
+    pub fn installed(&self) -> Option<&Version> {
+        match self.bin.get("etcd") {
+            Some(Installed::Plain(version) | Installed::Link(version)) => Some(version),
+            None => None,
+        }
+    }
+
+    /// The release of the process, if it answers.
+    pub fn answers(&self) -> Option<&Version> {
+        let process = self.process.as_ref()?;
+        (process.started.elapsed() >= BOOT).then_some(&process.version)
+    }
+
+    /// Whether it counts towards the quorum.
+    pub fn serves(&self) -> bool {
+        let well = |process: &Process| process.behaviour != Behaviour::NeverHealthy;
+        self.answers().is_some() && self.process.as_ref().is_some_and(well)
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.gone_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Everything that outlives the process, for comparing.
+    pub fn on_disk(&self) -> String {
+        format!(
+            "{:?} {:?} {:?} {:?}",
+            self.bin, self.staged, self.files, self.backups
+        )
+    }
+}
+
+impl State {
+    pub fn new(members: usize, version: &Version) -> Self {
+        let host = |at: usize| (format!("etcd-{at}"), Host::new(at, version));
+        let hosts: BTreeMap<String, Host> = (1..=members).map(host).collect();
+        // The leader is not the last by name, so that an order by name alone would be caught.
+        let leader = hosts.values().nth(members / 2).map(|host| host.id);
+        let mut state = Self {
+            hosts,
+            leader,
+            term: 2,
+            index: 1000,
+            cluster_version: version.minor(),
+            raise_from: None,
+            behaviours: BTreeMap::new(),
+            alarm: false,
+            verified: 0,
+            stops: Vec::new(),
+            violations: Vec::new(),
+        };
+        state.tick();
+        state
+    }
+
+    pub fn host(&mut self, name: &str) -> &mut Host {
+        self.hosts.get_mut(name).expect("a host of the simulation")
+    }
+
+    pub fn name_of(&self, id: MemberId) -> &str {
+        let found = self.hosts.iter().find(|(_, host)| host.id == id);
+        found
+            .map(|(name, _)| name.as_str())
+            .expect("a member of the simulation")
+    }
+
+    pub fn has_quorum(&self) -> bool {
+        let serving = self.hosts.values().filter(|host| host.serves()).count();
+        serving > self.hosts.len() / 2
+    }
+
+    /// Whether a linearizable read through that host succeeds.
+    pub fn healthy(&self, name: &str) -> bool {
+        self.hosts[name].serves() && self.has_quorum() && self.leader.is_some()
+    }
+
+    /// Lets everything happen that is due.
+    pub fn tick(&mut self) {
+        self.processes_end();
+        self.elect();
+        self.replicate();
+        self.raise_cluster_version();
+    }
+
+    fn processes_end(&mut self) {
+        for host in self.hosts.values_mut() {
+            let Some(process) = &host.process else {
+                continue;
+            };
+            if let Behaviour::DiesAfter(time) = process.behaviour
+                && process.started.elapsed() >= time
+            {
+                host.process = None;
+                host.unit = Unit::FAILED;
+                host.log
+                    .push("panic: runtime error: index out of range".to_owned());
+            }
+        }
+    }
+
+    fn elect(&mut self) {
+        let serves = |host: &Host, id| host.id == id && host.serves();
+        let alive = self
+            .leader
+            .is_some_and(|id| self.hosts.values().any(|host| serves(host, id)));
+        if !self.has_quorum() {
+            self.leader = None;
+        } else if !alive {
+            self.leader = self
+                .hosts
+                .values()
+                .find(|host| host.serves())
+                .map(|host| host.id);
+            self.term += 1;
+        }
+    }
+
+    fn replicate(&mut self) {
+        if self.leader.is_none() {
+            return;
+        }
+        self.index += 10;
+        for host in self.hosts.values_mut().filter(|host| host.serves()) {
+            if host
+                .process
+                .as_ref()
+                .is_some_and(|p| p.started.elapsed() >= CATCH_UP)
+            {
+                host.applied = self.index;
+            }
+        }
+    }
+
+    fn raise_cluster_version(&mut self) {
+        let lowest = self
+            .hosts
+            .values()
+            .map(|host| host.answers().map(Version::minor))
+            .min()
+            .flatten();
+        let due = lowest.filter(|minor| *minor > self.cluster_version && self.leader.is_some());
+        let Some(minor) = due else {
+            self.raise_from = None;
+            return;
+        };
+        if self.raise_from.get_or_insert_with(Instant::now).elapsed() >= RAISE {
+            self.cluster_version = minor;
+            self.raise_from = None;
+        }
+    }
+
+    /// Starts the unit with whatever `bin_dir/etcd` leads to.
+    pub fn start(&mut self, name: &str) {
+        let raised = self.cluster_version;
+        let version = self.hosts[name].installed().cloned();
+        let behaviour = version
+            .as_ref()
+            .and_then(|v| self.behaviours.get(v))
+            .copied()
+            .unwrap_or_default();
+        let host = self.host(name);
+        let Some(version) = version else {
+            host.unit = Unit {
+                status: 203,
+                ..Unit::FAILED
+            };
+            return;
+        };
+        if version.minor() < raised {
+            host.log.push(format!("C | etcdserver/membership: cluster cannot be downgraded (current version: {version} is lower than determined cluster version: {raised})."));
+            host.unit = Unit {
+                status: 1,
+                ..Unit::FAILED
+            };
+        } else if behaviour == Behaviour::CrashesAtStart {
+            host.log
+                .push("flag provided but not defined: -enable-v2".to_owned());
+            host.unit = Unit::LOOPING;
+        } else {
+            host.process = Some(Process {
+                version,
+                started: Instant::now(),
+                behaviour,
+            });
+            host.unit = Unit::RUNNING;
+        }
+        self.tick();
+    }
+
+    /// Stops the unit; notes every rule that this breaks.
+    pub fn stop(&mut self, name: &str) {
+        self.tick();
+        if self.hosts[name].process.is_some() {
+            self.judge_stop(name);
+            self.stops.push(name.to_owned());
+        }
+        let host = self.host(name);
+        host.process = None;
+        host.unit = Unit::STOPPED;
+        self.tick();
+    }
+
+    fn judge_stop(&mut self, name: &str) {
+        let others = self.hosts.iter().filter(|(other, _)| *other != name);
+        let down: Vec<&String> = others
+            .filter(|(_, host)| !host.serves())
+            .map(|(n, _)| n)
+            .collect();
+        let mut broken = Vec::new();
+        if self.hosts[name].serves() && !down.is_empty() {
+            broken.push(format!("{name} was stopped while {down:?} are down"));
+        }
+        if self.verified == 0 {
+            broken.push(format!("{name} was stopped before a verified backup"));
+        }
+        if self.leader == Some(self.hosts[name].id) && self.hosts.len() > 1 {
+            broken.push(format!("{name} was stopped while it led"));
+        }
+        self.violations.extend(broken);
+    }
+}
