@@ -1,1 +1,207 @@
-//! To come.
+//! Which words to say to which version of etcd's tools, and what its answers can be trusted to hold.
+//!
+//! Only API 3 is spoken yet. API 2 would be a second [`Dialect`] with its own words for each [`Question`].
+
+use super::{MemberId, Version};
+
+/// The API that etcd's tools are asked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Releases 2.0 to 2.3: `cluster-health`, `backup`, HTTP.
+    V2,
+    /// Releases from 3.0 on.
+    V3,
+}
+
+/// Something that etcdctl is asked or told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The endpoint's own status; answered without quorum.
+    Status,
+    /// Whether a linearizable read through the endpoint succeeds.
+    Health,
+    /// The members of the cluster.
+    Members,
+    /// The alarms of the cluster.
+    Alarms,
+    /// To move the leadership from the endpoint to this member.
+    MoveLeader(MemberId),
+    /// To save a snapshot to this path.
+    SnapshotSave(String),
+}
+
+/// How `endpoint health` answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthForm {
+    /// `-w json` is honoured.
+    Json,
+    /// `-w json` is silently ignored and text comes out.
+    Text,
+}
+
+/// A question that the release has no words for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("etcd {version} has no {question}")]
+pub struct Unspeakable {
+    /// The release.
+    pub version: Version,
+    /// What was to be asked, as its first word.
+    pub question: &'static str,
+}
+
+impl Dialect {
+    /// The dialect of a release.
+    pub fn of(version: &Version) -> Self {
+        if version.minor().major < 3 {
+            Self::V2
+        } else {
+            Self::V3
+        }
+    }
+
+    /// The value of `ETCDCTL_API`. 3.3 and older need it; 3.6 and newer warn about it on stderr.
+    pub fn api(self) -> &'static str {
+        match self {
+            Self::V2 => "2",
+            Self::V3 => "3",
+        }
+    }
+}
+
+/// The words behind `etcdctl` and its connection flags, for a release's own etcdctl.
+///
+/// # Errors
+/// [`Unspeakable`] where the release cannot do it; an etcdctl that does not know a subcommand prints its help
+/// and ends with 0, so nothing else would tell.
+pub fn words(version: &Version, question: &Question) -> Result<Vec<String>, Unspeakable> {
+    let no = |question| Unspeakable {
+        version: version.clone(),
+        question,
+    };
+    if Dialect::of(version) == Dialect::V2 {
+        return Err(no("API 3"));
+    }
+    Ok(match question {
+        Question::Status => split("endpoint status -w json"),
+        Question::Health => split("endpoint health -w json"),
+        Question::Members => split("member list -w json"),
+        Question::Alarms => split("alarm list -w json"),
+        Question::MoveLeader(to) if moves_leader(version) => {
+            vec!["move-leader".to_owned(), to.to_string()]
+        }
+        Question::MoveLeader(_) => return Err(no("move-leader")),
+        Question::SnapshotSave(path) => {
+            vec!["snapshot".to_owned(), "save".to_owned(), path.clone()]
+        }
+    })
+}
+
+/// The binaries of a release, the one that the unit starts last.
+pub fn binaries(version: &Version) -> &'static [&'static str] {
+    if *version < Version::new(3, 5, 0) {
+        &["etcdctl", "etcd"]
+    } else {
+        &["etcdutl", "etcdctl", "etcd"]
+    }
+}
+
+/// How `endpoint health` of this release's etcdctl answers: JSON from 3.2.27, 3.3.14 and 3.4.0.
+pub fn health_form(version: &Version) -> HealthForm {
+    let since = match (version.minor().major, version.minor().minor) {
+        (3, 2) => Version::new(3, 2, 27),
+        (3, 3) => Version::new(3, 3, 14),
+        _ => Version::new(3, 4, 0),
+    };
+    if *version >= since {
+        HealthForm::Json
+    } else {
+        HealthForm::Text
+    }
+}
+
+/// Whether the exit status of `endpoint health` tells an unhealthy endpoint: from 3.2.5.
+pub fn health_status_counts(version: &Version) -> bool {
+    *version >= Version::new(3, 2, 5)
+}
+
+/// Whether `endpoint status` names alarms in `errors`: from 3.4.
+pub fn status_names_alarms(version: &Version) -> bool {
+    *version >= Version::new(3, 4, 0)
+}
+
+/// Whether `member list` needs quorum: from 3.5. Before, it answers from the member's own data.
+pub fn member_list_needs_quorum(version: &Version) -> bool {
+    *version >= Version::new(3, 5, 0)
+}
+
+/// Whether leadership can be moved on demand: from 3.3.
+pub fn moves_leader(version: &Version) -> bool {
+    *version >= Version::new(3, 3, 0)
+}
+
+/// Whether there are learners: from 3.4.
+pub fn has_learners(version: &Version) -> bool {
+    *version >= Version::new(3, 4, 0)
+}
+
+fn split(words: &str) -> Vec<String> {
+    words.split(' ').map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn health_answers_in_json_from_the_patch_that_learned_it() {
+        for (text, form) in [
+            ("3.1.20", HealthForm::Text),
+            ("3.2.26", HealthForm::Text),
+            ("3.2.27", HealthForm::Json),
+            ("3.3.13", HealthForm::Text),
+            ("3.3.25", HealthForm::Json),
+            ("3.6.14", HealthForm::Json),
+        ] {
+            assert_eq!(health_form(&version(text)), form, "{text}");
+        }
+    }
+
+    #[test]
+    fn leadership_is_moved_by_hexadecimal_id_and_only_from_3_3() {
+        let to = Question::MoveLeader(MemberId(0x06c4_cb94_0208_1f33));
+        let spoken = words(&version("3.4.23"), &to).unwrap();
+        assert_eq!(spoken, ["move-leader", "6c4cb9402081f33"]);
+        let refused = words(&version("3.2.32"), &to).unwrap_err();
+        assert_eq!(refused.to_string(), "etcd 3.2.32 has no move-leader");
+    }
+
+    #[test]
+    fn etcd_itself_is_always_the_last_binary_and_etcdutl_comes_with_3_5() {
+        assert_eq!(binaries(&version("3.4.23")), ["etcdctl", "etcd"]);
+        assert_eq!(binaries(&version("3.5.0")), ["etcdutl", "etcdctl", "etcd"]);
+    }
+
+    #[test]
+    fn a_2_x_release_speaks_another_api() {
+        assert_eq!(Dialect::of(&version("2.3.8")).api(), "2");
+        assert!(words(&version("2.3.8"), &Question::Status).is_err());
+    }
+
+    #[test]
+    fn the_observing_script_says_these_very_words() {
+        let script = include_str!("../facts/observe.sh");
+        for question in [
+            Question::Status,
+            Question::Health,
+            Question::Members,
+            Question::Alarms,
+        ] {
+            let said = words(&version("3.5.16"), &question).unwrap().join(" ");
+            assert!(script.contains(&format!(" ctl {said}")), "{said}");
+        }
+    }
+}

@@ -1,1 +1,136 @@
-//! To come.
+//! Asks members what they see: the reading that `status` shows and that guards repeat before each disruptive step.
+
+use std::time::Duration;
+
+use crate::inventory::{Cluster, Host};
+use crate::secret::Secret;
+use crate::transport::{Command, Output, Transport, Unreachable};
+
+use super::answer::answer;
+use super::parse::Frames;
+use super::together::together;
+use super::{Answer, Observation};
+
+/// The title of the observing command.
+pub const TITLE: &str = "observe member";
+
+/// The observing script. Its parameters: `bin_dir install_dir client_url cacert cert key depth`.
+pub const SCRIPT: &str = concat!(
+    include_str!("lib.sh"),
+    include_str!("observe.sh"),
+    "observe \"$@\"\n"
+);
+
+/// How much a member is asked.
+///
+/// Measured on a real three-member cluster on a loopback with two cores: `Guard` takes 40 ms a host, `Full` 70 ms,
+/// and 95 ms if the questions were put one after the other. Without quorum both take etcdctl's time-out of 5 s once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Version page, status, health, member list and alarm list.
+    #[default]
+    Full,
+    /// Version page, status and health: no member list, and alarms only as far as the status names them (3.4 on).
+    Guard,
+}
+
+/// Asks all members of a cluster at once.
+pub async fn observe(
+    transport: &dyn Transport,
+    cluster: &Cluster,
+    deadline: Duration,
+) -> Observation {
+    observe_to(transport, cluster, Depth::Full, deadline).await
+}
+
+/// Asks all members of a cluster at once, as much as `depth` says.
+pub async fn observe_to(
+    transport: &dyn Transport,
+    cluster: &Cluster,
+    depth: Depth,
+    deadline: Duration,
+) -> Observation {
+    let asked = cluster.hosts.iter().map(|host| async move {
+        let answer = observe_host_to(transport, host, depth, deadline).await;
+        (host.name.clone(), answer)
+    });
+    Observation {
+        hosts: together(asked).await.into_iter().collect(),
+    }
+}
+
+/// Asks the member on one host.
+pub async fn observe_host(transport: &dyn Transport, host: &Host, deadline: Duration) -> Answer {
+    observe_host_to(transport, host, Depth::Full, deadline).await
+}
+
+/// Asks the member on one host, as much as `depth` says.
+pub async fn observe_host_to(
+    transport: &dyn Transport,
+    host: &Host,
+    depth: Depth,
+    deadline: Duration,
+) -> Answer {
+    match transport
+        .run(&host.name, command(host, depth, deadline))
+        .await
+    {
+        Ok(output) => read(&output, host),
+        Err(unreachable) => Answer::Silent {
+            because: in_one_line(&unreachable),
+        },
+    }
+}
+
+/// The command that asks the member on one host.
+pub fn command(host: &Host, depth: Depth, deadline: Duration) -> Command {
+    let mut command = Command::read(TITLE, SCRIPT, deadline)
+        .args(connection(host))
+        .arg(match depth {
+            Depth::Full => "full",
+            Depth::Guard => "guard",
+        });
+    command.secrets = secrets(host);
+    command
+}
+
+/// The parameters that reach the member: `bin_dir install_dir client_url cacert cert key`.
+pub(super) fn connection(host: &Host) -> [String; 6] {
+    let tls = host.tls.clone().unwrap_or_default();
+    [
+        host.bin_dir.clone(),
+        host.install_dir.clone(),
+        host.client_url.clone(),
+        tls.cacert.unwrap_or_default(),
+        tls.cert.unwrap_or_default(),
+        tls.key.unwrap_or_default(),
+    ]
+}
+
+/// etcd's own user for etcdctl, if the inventory names one.
+pub(super) fn secrets(host: &Host) -> Vec<(String, Secret)> {
+    let user = |auth: &crate::inventory::Auth| {
+        let both = format!("{}:{}", auth.user, auth.password.reveal());
+        ("ETCDCTL_USER".to_owned(), Secret::new(both))
+    };
+    host.auth.iter().map(user).collect()
+}
+
+fn read(output: &Output, host: &Host) -> Answer {
+    let read = Frames::parse(&output.stdout).and_then(|frames| answer(&frames, host));
+    read.unwrap_or_else(|error| Answer::Silent {
+        because: format!(
+            "the answer cannot be read: {error}; the script ended with status {} and said {:?}",
+            output.status,
+            output.complaint()
+        ),
+    })
+}
+
+fn in_one_line(unreachable: &Unreachable) -> String {
+    if unreachable.said.is_empty() {
+        unreachable.to_string()
+    } else {
+        format!("{unreachable}: {}", unreachable.said)
+    }
+}

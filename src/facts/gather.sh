@@ -1,0 +1,167 @@
+# gather BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DATA_DIR BACKUP_DIR UNIT VERSIONS [FILE...]: all facts of this
+# host. Hashing and the member's answers take the most time, so they run beside each other.
+gather() {
+  describe "$@" | beside observe "$1" "$2" "$3" "$4" "$5" "$6" full
+  # Last, because it is compared with the control machine's clock when the answer arrives.
+  frame clock date '+%s %N'
+}
+
+describe() {
+  bin_dir=$1 install_dir=$2 data_dir=$7 backup_dir=$8 unit=$9
+  shift 9
+  versions=$1
+  shift
+  frame host uname -n
+  frame arch uname -m
+  emit tools 0 "$(tools)"
+  describe_unit
+  emit data 0 "$(describe_data)"
+  frame disk.data_dir space "$data_dir"
+  frame disk.install_dir space "$install_dir"
+  frame disk.backup_dir space "$backup_dir"
+  frame disk.bin_dir space "$bin_dir"
+  for file in "$@"; do
+    describe_file "$file"
+  done
+  describe_binaries
+}
+
+tools() {
+  for tool in bash curl flock gzip openssl python3 sha256sum stat sync systemctl systemd-analyze systemd-run tar \
+    timeout wget xz; do
+    has "$tool" && echo "$tool"
+  done
+}
+
+describe_unit() {
+  shown=$(ask unit limit 10 systemctl show --no-pager -p LoadState -p ActiveState -p SubState -p Type -p FragmentPath \
+    -p DropInPaths -p ExecStart -p Environment -p EnvironmentFiles -p User -p MainPID -p NRestarts \
+    -p TimeoutStartUSec -p TimeoutStopUSec -p UnitFileState -p NeedDaemonReload -- "$unit"; printf x)
+  printf '%s' "${shown%x}"
+  pid=$(printf '%s' "$shown" | sed -n 's/^MainPID=\([0-9]\{1,\}\)$/\1/p' | head -n 1)
+  if [ "${pid:-0}" -gt 0 ] && [ -r "/proc/$pid/cmdline" ]; then
+    frame process.argv nul_lines "/proc/$pid/cmdline"
+    frame process.env etcd_variables "/proc/$pid/environ"
+  else
+    pid=0
+    frame unit.env environment_files "$shown"
+  fi
+}
+
+# Words that end in NUL as lines; a newline inside a word becomes the byte 1.
+nul_lines() { tr '\000\n' '\n\001' <"$1"; }
+
+# Only etcd's variables leave the host.
+etcd_variables() { nul_lines "$1" | grep '^ETCD_'; }
+
+# The variables of the unit's environment files, in their order, as systemd would read them for a stopped unit.
+environment_files() {
+  printf '%s\n' "$1" | sed -n 's/^EnvironmentFiles=\(.*\) (ignore_errors=[a-z]*)$/\1/p' | while IFS= read -r file; do
+    [ -f "$file" ] && head -c 65536 -- "$file" | grep '^[[:space:]]*ETCD_'
+    true
+  done
+}
+
+describe_data() {
+  real=$(readlink -f -- "$data_dir")
+  in_use=$(data_dir_in_use)
+  [ -n "$in_use" ] && [ "$in_use" = "$real" ] && in_use=$data_dir
+  echo "in_use=$in_use"
+  [ -d "$data_dir" ] || return 0
+  stat -c 'mode=%a' -- "$data_dir"
+  stat -c 'owner=%U:%G' -- "$data_dir"
+  [ -d "$data_dir/member/wal" ] && echo exists=1
+  [ -f "$data_dir/member/snap/db" ] && stat -c 'db=%s' -- "$data_dir/member/snap/db"
+  echo "wal=$(total "$data_dir"/member/wal/*)"
+  for snap in "$data_dir"/member/snap/*.snap; do
+    newest_snap=$snap
+  done
+  [ -f "$newest_snap" ] && stat -c "snap=${newest_snap##*/} %s" -- "$newest_snap"
+  true
+}
+
+# The folder of the database that the process holds open: whatever flags, variables and files say.
+data_dir_in_use() {
+  [ "$pid" -gt 0 ] || return 0
+  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p' | head -n 1
+}
+
+total() {
+  sum=0
+  for size in $(stat -c %s -- "$@" 2>/dev/null); do
+    sum=$((sum + size))
+  done
+  echo "$sum"
+}
+
+# Space where a path is, or would be.
+space() {
+  there=$1
+  while [ ! -e "$there" ]; do
+    case $there in
+    */*) there=${there%/*} ;;
+    *) there=/ ;;
+    esac
+    [ -n "$there" ] || there=/
+  done
+  limit 10 df -Pk -- "$there"
+}
+
+# Frames file.meta (mode, owner, size, path) and file.text for a file that is there.
+describe_file() {
+  [ -f "$1" ] || return 0
+  emit file.meta 0 "$(stat -c '%a %U:%G %s' -- "$1") $1"
+  text=$(head -c 262145 -- "$1" 2>/dev/null; printf x)
+  emit file.text 0 "${text%x}"
+}
+
+# Frames binary/NAME and staged/VERSION/NAME hold the file that the path leads to; each such file is hashed once.
+describe_binaries() {
+  targets=
+  here=
+  for name in etcd etcdctl etcdutl; do
+    [ -f "$bin_dir/$name" ] || continue
+    describe_binary "binary/$name" "$bin_dir/$name"
+    said=$(tool_version "$bin_dir/$name" "$name")
+    emit "version/$name" 0 "$said"
+    [ "$name" = etcd ] && here=$(printf '%s\n' "$said" | sed -n 's/^etcd Version: *//p' | head -n 1)
+  done
+  case " $versions " in *" $here "*) here= ;; esac
+  for version in $versions $here; do
+    for name in etcd etcdctl etcdutl; do
+      [ -f "$install_dir/$version/$name" ] &&
+        describe_binary "staged/$version/$name" "$install_dir/$version/$name"
+    done
+  done
+  frame sha256 digests
+}
+
+describe_binary() {
+  target=$(readlink -f -- "$2")
+  emit "$1" 0 "$target"
+  case "$newline$targets" in *"$newline$target$newline"*) ;; *) targets=$targets$target$newline ;; esac
+}
+
+newline='
+'
+
+tool_version() {
+  case $2 in
+  etcd) limit 5 "$1" --version 2>/dev/null </dev/null ;;
+  *) limit 5 "$1" version 2>/dev/null </dev/null ;;
+  esac | head -c 400
+}
+
+# openssl is several times faster than sha256sum where the processor helps.
+digests() {
+  [ -n "$targets" ] || return 0
+  IFS=$newline
+  set -f
+  # shellcheck disable=SC2086 # one word a line
+  set -- $targets
+  if has openssl; then
+    limit 120 openssl dgst -sha256 -r -- "$@" || limit 120 sha256sum -- "$@"
+  else
+    limit 120 sha256sum -- "$@"
+  fi
+}

@@ -1,0 +1,85 @@
+# observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH: what the member on this host says, by etcdctl's own
+# words. All questions are asked at the same time: without quorum each takes etcdctl's whole time-out.
+observe() {
+  url=${3%/} cacert=$4 cert=$5 key=$6
+  page=$(ask version version_page; printf x)
+  printf '%s' "${page%x}"
+  # 7 is curl's status, and ours for other tools, for a refused connection: no process listens.
+  case $page in "@version 7 "*) return ;; esac
+  etcdctl=$(find_etcdctl "$1" "$2")
+  if [ -z "$etcdctl" ]; then
+    emit etcdctl 127 ''
+    return
+  fi
+  emit etcdctl 0 "$etcdctl"
+  if [ "${7:-full}" = guard ]; then
+    ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json
+  else
+    ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json |
+      beside ask members ctl member list -w json | beside ask alarms ctl alarm list -w json
+  fi
+}
+
+find_etcdctl() {
+  if [ -x "$1/etcdctl" ]; then
+    printf '%s' "$1/etcdctl"
+  elif has etcdctl; then
+    command -v etcdctl
+  else
+    for candidate in "$2"/*/etcdctl; do
+      [ -x "$candidate" ] && newest=$candidate
+    done
+    printf '%s' "${newest-}"
+  fi
+}
+
+ctl() {
+  limit 9 "$etcdctl" --endpoints="$url" --dial-timeout=3s --command-timeout=5s \
+    ${cacert:+--cacert="$cacert"} ${cert:+--cert="$cert"} ${key:+--key="$key"} "$@"
+}
+
+# The page /version by whatever can fetch it. Never /health: on 3.1 to 3.4 that writes to the raft log.
+version_page() {
+  if has curl; then
+    limit 6 curl -q -sS -m 5 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} \
+      ${cert:+--cert "$cert"} ${key:+--key "$key"} "$url/version"
+  elif has python3; then
+    limit 6 python3 -IBc "$PYTHON_PAGE" "$url/version" "$cacert" "$cert" "$key"
+  elif has wget; then
+    limit 6 wget -O - -T 5 ${cacert:+--ca-certificate="$cacert"} ${cert:+--certificate="$cert"} \
+      ${key:+--private-key="$key"} "$url/version"
+  elif has bash && [ "$url" != "${url#http://}" ]; then
+    limit 6 bash -c "$BASH_PAGE" bash "${url#http://}"
+  else
+    echo "none of curl, python3, wget and bash can fetch $url/version" >&2
+    return 127
+  fi
+}
+
+PYTHON_PAGE='
+import ssl, sys, urllib.request, urllib.error
+url, ca, cert, key = sys.argv[1:5]
+handlers = [urllib.request.ProxyHandler({})]
+if url.startswith("https:"):
+    context = ssl.create_default_context(cafile=ca or None)
+    if cert:
+        context.load_cert_chain(cert, key or None)
+    handlers.append(urllib.request.HTTPSHandler(context=context))
+try:
+    page = urllib.request.build_opener(*handlers).open(url, timeout=5)
+    sys.stdout.write(page.read(65536).decode("utf-8", "replace"))
+except urllib.error.URLError as error:
+    print(error, file=sys.stderr)
+    sys.exit(7 if isinstance(error.reason, ConnectionRefusedError) else 1)
+except OSError as error:
+    print(error, file=sys.stderr)
+    sys.exit(1)
+'
+
+BASH_PAGE='
+host=${1%:*} port=${1##*:}
+host=${host#[} host=${host%]}
+exec 3<>"/dev/tcp/$host/$port" || exit 7
+printf "GET /version HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3
+sed "1,/^.\{0,1\}$/d" <&3
+'

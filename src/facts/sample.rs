@@ -1,0 +1,33 @@
+//! Samples for the unit tests of this module.
+
+use crate::inventory::{Escalation, Host, Ssh, Templates};
+
+/// A host with the contract's defaults.
+pub(super) fn host(client_url: &str) -> Host {
+    Host {
+        name: "etcd-1".to_owned(),
+        member: "m1".to_owned(),
+        address: "etcd-1".to_owned(),
+        ssh: Ssh::default(),
+        escalation: Escalation::None,
+        unit: "etcd.service".to_owned(),
+        data_dir: "/var/lib/etcd".to_owned(),
+        bin_dir: "/usr/local/bin".to_owned(),
+        install_dir: "/opt/etcd".to_owned(),
+        backup_dir: "/var/backups/etcd".to_owned(),
+        client_url: client_url.to_owned(),
+        tls: None,
+        auth: None,
+        templates: Templates::default(),
+        vars: serde_json::Map::new(),
+    }
+}
+
+/// A recorded output of that version.
+pub(super) fn recorded(version: &str, name: &str) -> String {
+    let path = format!(
+        "{}/tests/fixtures/etcd-{version}/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
