@@ -21,7 +21,6 @@ pub mod order;
 pub mod path;
 pub mod preflight;
 pub mod render;
-pub mod rules;
 pub mod seats;
 pub mod upgrade;
 

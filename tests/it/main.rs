@@ -2,4 +2,5 @@
 
 mod lint;
 mod scenarios;
+mod undo;
 mod world;

@@ -1,6 +1,8 @@
 //! Scenarios: `scenarios/NAME.toml`, a healthy cluster with what is different about it, and under it the plan or
 //! the refusal as a person reads it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -300,7 +302,8 @@ fn screen(scenario: &Scenario, world: &World, planned: &Planned) -> String {
         assert_eq!(lint::leader_last(plan, leader), Ok(()));
         let diffs = render::diffs(plan, Style::default());
         if !diffs.is_empty() {
-            screen += &format!("\n{diffs}");
+            screen.push('\n');
+            screen += &diffs;
         }
     }
     let blocks = |planned: &Planned| {
