@@ -120,7 +120,8 @@ pub fn plan(request: &Request) -> Planned {
     Planned { plan, findings }
 }
 
-/// The releases that the first hop puts on hosts: fetch and verify these, then [`plan`].
+/// The releases that the first hop puts on hosts: fetch and verify these, then [`plan`]. A member that is down
+/// counts, because a run that is taken up works on it.
 pub fn needed(
     cluster: &Cluster,
     chosen: &BTreeSet<String>,
@@ -130,12 +131,14 @@ pub fn needed(
     rules: &Catalogue,
 ) -> BTreeSet<(Version, Arch)> {
     let way = seats::lowest(facts).and_then(|low| path::path(low, target, available, rules).ok());
-    let Some(to) = way.and_then(|way| way.into_iter().next()) else {
+    let Some(way) = way else {
         return BTreeSet::new();
     };
+    let to = way.first().unwrap_or(target).clone();
     seats::seats(cluster, facts)
         .iter()
-        .filter(|seat| chosen.contains(&seat.host.name) && seat.is_below(&to))
+        .filter(|seat| chosen.contains(&seat.host.name))
+        .filter(|seat| seat.view.is_none() || seat.is_below(&to))
         .map(|seat| (to.clone(), seat.facts.arch))
         .collect()
 }
