@@ -4,6 +4,7 @@
 
 mod engine;
 mod engine_rig;
+mod engine_scripts;
 mod facts;
 mod local_shell;
 mod sim;
