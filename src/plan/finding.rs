@@ -1,5 +1,7 @@
 //! What the preflight found: a stable code, a severity, a subject and a reason with both numbers in it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// Something that was found.
@@ -31,4 +33,128 @@ pub enum Severity {
     Warn,
     /// Worth knowing.
     Note,
+}
+
+/// Every code that `--acknowledge` may name, with what is acknowledged by it.
+pub const ACKNOWLEDGEABLE: &[(&str, &str)] = &[
+    (
+        "AUTH_FREEZE",
+        "nobody changes users, roles or passwords during this hop",
+    ),
+    ("BINARY_DRIFT", "the installed binaries are not what runs"),
+    (
+        "LEARNER",
+        "a learner is present and is upgraded like a voter",
+    ),
+    (
+        "SIZE_WARN",
+        "100 MB of v2 data or more make members slow to catch up",
+    ),
+    (
+        "TWO_MEMBERS",
+        "each stop of one of two voters stops the cluster",
+    ),
+    ("V2_DATA", "keys of the v2 store are in no snapshot"),
+];
+
+impl Finding {
+    /// Makes a finding without hint and source.
+    pub fn new(
+        severity: Severity,
+        code: &str,
+        subject: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            code: code.to_owned(),
+            severity,
+            subject: subject.into(),
+            reason: reason.into(),
+            hint: String::new(),
+            source: String::new(),
+        }
+    }
+
+    /// Makes one that refuses the run.
+    pub fn block(code: &str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Severity::Block, code, subject, reason)
+    }
+
+    /// Makes one that refuses the run until it is acknowledged.
+    pub fn acknowledge(code: &str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Severity::Acknowledge, code, subject, reason)
+    }
+
+    /// Makes one that is worth knowing before going on.
+    pub fn warn(code: &str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Severity::Warn, code, subject, reason)
+    }
+
+    /// Makes one that is worth knowing.
+    pub fn note(code: &str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, subject, reason)
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Adds where the rule is written.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Whether it refuses a run that acknowledges these codes.
+    pub fn refuses(&self, acknowledged: &BTreeSet<String>) -> bool {
+        match self.severity {
+            Severity::Block => true,
+            Severity::Acknowledge => !acknowledged.contains(&self.code),
+            Severity::Warn | Severity::Note => false,
+        }
+    }
+}
+
+/// Puts the most severe first; within a severity by code, then in the order found. Doubles are dropped.
+pub fn sorted(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut unique: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        if !unique.contains(&finding) {
+            unique.push(finding);
+        }
+    }
+    unique.sort_by(|a, b| (a.severity, &a.code).cmp(&(b.severity, &b.code)));
+    unique
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_acknowledgement_of_its_own_code_lets_a_finding_pass() {
+        let finding = Finding::acknowledge("LEARNER", "prod", "one learner");
+        let named = |code: &str| BTreeSet::from([code.to_owned()]);
+        assert!(finding.refuses(&BTreeSet::new()));
+        assert!(finding.refuses(&named("V2_DATA")));
+        assert!(!finding.refuses(&named("LEARNER")));
+    }
+
+    #[test]
+    fn a_blocking_finding_cannot_be_waved_through() {
+        let finding = Finding::block("ALARM", "prod", "NOSPACE");
+        assert!(finding.refuses(&BTreeSet::from(["ALARM".to_owned()])));
+    }
+
+    #[test]
+    fn findings_are_sorted_by_severity_and_said_once() {
+        let note = Finding::note("A", "x", "");
+        let block = Finding::block("Z", "x", "");
+        let list = sorted(vec![note.clone(), block.clone(), note.clone()]);
+        assert_eq!(list, vec![block, note]);
+    }
 }

@@ -1,5 +1,7 @@
 //! The engine's scripts, run by a real shell against folders of this machine.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -134,7 +136,7 @@ impl Bench {
             Kind::StepEnded { outcome, .. } => Some(outcome),
             _ => None,
         });
-        ended.next().unwrap()
+        ended.next_back().unwrap()
     }
 }
 
@@ -147,8 +149,9 @@ fn one_step(action: Action) -> Plan {
         id: MemberId(1),
         name: "etcd-1".to_owned(),
     };
-    let step = Step {
-        id: StepId(1),
+    let steps = staged_before(&action).into_iter().chain([action]);
+    let step = |(at, action)| Step {
+        id: StepId(at),
         action,
         undo: Undo::Nothing,
         disruptive: false,
@@ -157,7 +160,7 @@ fn one_step(action: Action) -> Plan {
     let lane = Lane {
         host: "etcd-1".to_owned(),
         member,
-        steps: vec![step],
+        steps: (1..).zip(steps).map(step).collect(),
     };
     Plan {
         format: FORMAT,
@@ -178,6 +181,24 @@ fn one_step(action: Action) -> Plan {
         on_failure: OnFailure::Undo,
         basis: String::new(),
     }
+}
+
+/// A plan that switches must stage before; here with nothing to send.
+fn staged_before(action: &Action) -> Option<Action> {
+    let Action::SwitchRelease {
+        version,
+        install_dir,
+        ..
+    } = action
+    else {
+        return None;
+    };
+    Some(Action::StageRelease {
+        version: version.clone(),
+        arch: Arch::Amd64,
+        files: BTreeMap::new(),
+        install_dir: install_dir.clone(),
+    })
 }
 
 fn causes(outcome: &Outcome) -> String {

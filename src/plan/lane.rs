@@ -1,0 +1,392 @@
+//! The steps of an upgrade's first hop, wave by wave, each with its undo.
+//!
+//! Undo runs newest first over a lane's executed steps. So a unit file's undo reloads systemd itself, because the
+//! step `ReloadUnits` behind it is undone before it; and `StopUnit`'s undo, the last to run, starts the member.
+
+use std::collections::BTreeMap;
+
+use crate::etcd::Version;
+use crate::inventory::Host;
+
+use super::deadlines as limit;
+use super::files::Rendered;
+use super::options::Options;
+use super::seats::{Seat, seats};
+use super::upgrade::{Request, Work};
+use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
+
+/// Makes the waves of a hop.
+pub(super) struct Lanes<'a> {
+    request: &'a Request<'a>,
+    work: &'a Work<'a>,
+}
+
+/// Whether the installed binaries have to be copied before they are switched away.
+pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
+    let Some(version) = installed(seat).filter(|version| *version != to) else {
+        return false;
+    };
+    let staged = seat.facts.staged.get(version);
+    !seat
+        .facts
+        .binaries
+        .iter()
+        .all(|(name, binary)| staged.and_then(|files| files.get(name)) == Some(&binary.sha256))
+}
+
+/// The release of the installed `etcd`.
+fn installed<'a>(seat: &Seat<'a>) -> Option<&'a Version> {
+    seat.facts.binaries.get("etcd")?.version.as_ref()
+}
+
+/// The release that an undo leads to, and the binaries it has.
+struct Previous {
+    version: Version,
+    files: Vec<String>,
+}
+
+/// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
+/// a member that an interrupted run left down and switched: the newest staged release below the target.
+fn previous(seat: &Seat, to: &Version) -> Option<Previous> {
+    let installed = installed(seat);
+    let newest = || seat.facts.staged.keys().rev().find(|version| *version < to);
+    let running = seat
+        .version()
+        .or(installed.filter(|version| *version < to))
+        .or_else(newest)?;
+    if installed != Some(running)
+        && let Some(files) = seat
+            .facts
+            .staged
+            .get(running)
+            .filter(|files| files.contains_key("etcd"))
+    {
+        return Some(Previous {
+            version: running.clone(),
+            files: files.keys().cloned().collect(),
+        });
+    }
+    installed
+        .filter(|version| *version != to)
+        .map(|version| Previous {
+            version: version.clone(),
+            files: seat.facts.binaries.keys().cloned().collect(),
+        })
+}
+
+impl<'a> Lanes<'a> {
+    pub fn new(request: &'a Request<'a>, work: &'a Work<'a>) -> Self {
+        Self { request, work }
+    }
+
+    pub fn waves(&self) -> Vec<Wave> {
+        let stage = self.work.seats.iter().map(|seat| self.stage(seat));
+        let mut waves = vec![Wave {
+            purpose: Purpose::Stage,
+            lanes: stage.collect(),
+        }];
+        waves.extend(self.backup());
+        waves.extend(self.work.seats.iter().map(|seat| Wave {
+            purpose: Purpose::Member,
+            lanes: vec![self.member(seat)],
+        }));
+        waves.extend(self.finish());
+        waves
+    }
+
+    fn lane(&self, seat: &Seat, steps: Vec<Step>) -> Lane {
+        let member = seat.member(self.request.facts);
+        Lane {
+            host: seat.host.name.clone(),
+            member: member.expect("the preflight refuses a member that no list knows"),
+            steps,
+        }
+    }
+
+    fn step(&self, action: Action, undo: Undo, deadline_s: u64) -> Step {
+        Step {
+            id: StepId(0),
+            disruptive: matches!(action, Action::StopUnit { .. }),
+            action,
+            undo,
+            deadline_s: self.request.step_timeout_s.unwrap_or(deadline_s),
+        }
+    }
+
+    /// What this step leaves behind, a copy beside the others, changes nothing that runs.
+    fn plain(&self, action: Action, deadline_s: u64) -> Step {
+        self.step(action, Undo::Nothing, deadline_s)
+    }
+
+    fn stage(&self, seat: &Seat) -> Lane {
+        let host = seat.host;
+        let release = self.release(seat);
+        let bytes: u64 = self.release_bytes(seat);
+        let mut steps: Vec<Step> = self.keep(seat, bytes).into_iter().collect();
+        let stage = Action::StageRelease {
+            version: self.work.to.clone(),
+            arch: seat.facts.arch,
+            files: release,
+            install_dir: host.install_dir.clone(),
+        };
+        steps.push(self.plain(stage, limit::transfer(bytes)));
+        let files = self.work.files_of(seat);
+        let check = Action::CheckFlags {
+            version: self.work.to.clone(),
+            install_dir: host.install_dir.clone(),
+            args: Options::of(seat, files).args,
+        };
+        steps.push(self.plain(check, limit::SHORT_S));
+        steps.extend(changed(seat, files).filter(|file| file.unit).map(|file| {
+            let verify = Action::VerifyUnit {
+                unit: host.unit.clone(),
+                text: file.text.clone(),
+            };
+            self.plain(verify, limit::SHORT_S)
+        }));
+        self.lane(seat, steps)
+    }
+
+    fn keep(&self, seat: &Seat, bytes: u64) -> Option<Step> {
+        let version = installed(seat).filter(|_| keeps(seat, &self.work.to))?;
+        let files = seat.facts.binaries.iter();
+        let keep = Action::KeepRelease {
+            version: version.clone(),
+            files: files
+                .map(|(name, binary)| (name.clone(), binary.sha256.clone()))
+                .collect(),
+            bin_dir: seat.host.bin_dir.clone(),
+            install_dir: seat.host.install_dir.clone(),
+        };
+        Some(self.plain(keep, limit::copy(bytes)))
+    }
+
+    fn release(&self, seat: &Seat) -> BTreeMap<String, String> {
+        let key = (self.work.to.clone(), seat.facts.arch);
+        let files = self.request.releases.get(&key).into_iter().flatten();
+        files
+            .map(|(name, file)| (name.clone(), file.sha256.clone()))
+            .collect()
+    }
+
+    fn release_bytes(&self, seat: &Seat) -> u64 {
+        let key = (self.work.to.clone(), seat.facts.arch);
+        let files = self.request.releases.get(&key).into_iter().flatten();
+        files.map(|(_, file)| file.bytes).sum()
+    }
+
+    /// One backup, from the leader: it has the newest data.
+    fn backup(&self) -> Option<Wave> {
+        let all = seats(self.request.cluster, self.request.facts);
+        let leads = |seat: &&Seat| seat.view.map(|view| view.id) == self.work.leader;
+        let seat = all.iter().find(leads)?;
+        let policy = &self.request.cluster.backup;
+        let dir = format!(
+            "{}/{}",
+            seat.host.backup_dir,
+            safe(&self.request.cluster.name)
+        );
+        let file = self.backup_name(seat);
+        let bytes = db_bytes(seat);
+        let take = Action::TakeBackup {
+            dir: dir.clone(),
+            file: file.clone(),
+        };
+        let mut steps = vec![self.plain(take, limit::backup(bytes))];
+        if policy.fetch {
+            let path = format!("{dir}/{file}");
+            steps.push(self.plain(Action::FetchBackup { path, file }, limit::transfer(bytes)));
+        }
+        let prune = Action::PruneBackups {
+            dir,
+            keep: policy.keep,
+        };
+        let impossible = Undo::Impossible("older backups are gone".to_owned());
+        steps.push(self.step(prune, impossible, limit::SHORT_S));
+        Some(Wave {
+            purpose: Purpose::Backup,
+            lanes: vec![self.lane(seat, steps)],
+        })
+    }
+
+    /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.
+    fn backup_name(&self, seat: &Seat) -> String {
+        let version = seat.version().unwrap_or(&self.work.from);
+        let cluster = safe(&self.request.cluster.name);
+        format!("{cluster}-{}-{version}.db", safe(self.request.run_id))
+    }
+
+    fn member(&self, seat: &Seat) -> Lane {
+        let previous = previous(seat, &self.work.to);
+        let mut steps: Vec<Step> = self.move_leader(seat).into_iter().collect();
+        steps.push(self.stop(seat, previous.as_ref()));
+        steps.push(self.switch(seat, previous.as_ref()));
+        steps.extend(self.write(seat));
+        steps.push(self.start(seat));
+        let settle = Action::Settle {
+            version: self.work.to.clone(),
+            least_s: self.request.settle_least_s,
+        };
+        let least = self.request.settle_least_s;
+        let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
+        settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
+        steps.push(settle);
+        self.lane(seat, steps)
+    }
+
+    /// Every voter's lane asks: the leadership may have moved since the plan was made. Members that will be on
+    /// the new release by then come first, so that the leadership moves once.
+    fn move_leader(&self, seat: &Seat) -> Option<Step> {
+        if seat.learner() {
+            return None;
+        }
+        let mut others = seats(self.request.cluster, self.request.facts);
+        others.retain(|other| !other.learner() && other.host.name != seat.host.name);
+        others.sort_by_key(|other| self.is_ahead_of(other, seat));
+        let candidates: Vec<MemberRef> = others
+            .iter()
+            .filter(|other| other.view.is_some())
+            .filter_map(|other| other.member(self.request.facts))
+            .collect();
+        (!candidates.is_empty())
+            .then(|| self.plain(Action::MoveLeader { candidates }, limit::MOVE_LEADER_S))
+    }
+
+    /// `false`, which sorts first, for members that run the new release when `seat` is in turn.
+    fn is_ahead_of(&self, other: &Seat, seat: &Seat) -> bool {
+        let turn = |seat: &Seat| {
+            let same = |one: &Seat| one.host.name == seat.host.name;
+            self.work.seats.iter().position(same)
+        };
+        match turn(other) {
+            Some(position) => Some(position) > turn(seat),
+            None => other.is_below(&self.work.to),
+        }
+    }
+
+    fn stop(&self, seat: &Seat, previous: Option<&Previous>) -> Step {
+        let unit = seat.host.unit.clone();
+        let back = previous.map_or(&self.work.to, |previous| &previous.version);
+        let undo = vec![
+            Action::StartUnit { unit: unit.clone() },
+            Action::Settle {
+                version: back.clone(),
+                least_s: 0,
+            },
+        ];
+        self.step(
+            Action::StopUnit { unit },
+            Undo::Actions(undo),
+            limit::stop(&seat.facts.unit),
+        )
+    }
+
+    fn switch(&self, seat: &Seat, previous: Option<&Previous>) -> Step {
+        let files: Vec<String> = self.release(seat).into_keys().collect();
+        let now: Vec<String> = seat.facts.binaries.keys().cloned().collect();
+        let undo = match previous {
+            None => Undo::Impossible(format!("no release but {} is on the host", self.work.to)),
+            Some(previous) => Undo::Actions(vec![switched(
+                seat.host,
+                &previous.version,
+                &previous.files,
+                &files,
+            )]),
+        };
+        let switch = switched(seat.host, &self.work.to, &files, &now);
+        self.step(switch, undo, limit::SHORT_S)
+    }
+
+    fn write(&self, seat: &Seat) -> Vec<Step> {
+        let files: Vec<_> = changed(seat, self.work.files_of(seat)).collect();
+        let mut steps: Vec<Step> = files
+            .iter()
+            .map(|file| self.write_one(seat, file))
+            .collect();
+        if files.iter().any(|file| file.unit) {
+            // The unit file's undo reloads; this step comes behind it and would be undone too early.
+            steps.push(self.plain(Action::ReloadUnits, limit::RELOAD_S));
+        }
+        steps
+    }
+
+    fn write_one(&self, seat: &Seat, file: &Rendered) -> Step {
+        let now = seat.facts.files.get(&file.dest);
+        let before = now.and_then(|now| now.text.clone());
+        let write = Action::WriteFile {
+            dest: file.dest.clone(),
+            before: before.clone(),
+            text: file.text.clone(),
+            owner: file.owner.clone(),
+            mode: file.mode,
+        };
+        let back = match (now, before) {
+            (Some(now), Some(text)) => Action::WriteFile {
+                dest: file.dest.clone(),
+                before: Some(file.text.clone()),
+                text,
+                owner: now.owner.clone(),
+                mode: now.mode,
+            },
+            _ => Action::RemoveFile {
+                dest: file.dest.clone(),
+            },
+        };
+        let reload = file.unit.then_some(Action::ReloadUnits);
+        let undo = std::iter::once(back).chain(reload).collect();
+        self.step(write, Undo::Actions(undo), limit::SHORT_S)
+    }
+
+    fn start(&self, seat: &Seat) -> Step {
+        let unit = seat.host.unit.clone();
+        let undo = Undo::Actions(vec![Action::StopUnit { unit: unit.clone() }]);
+        self.step(Action::StartUnit { unit }, undo, limit::SHORT_S)
+    }
+
+    /// The leader raises the cluster version once every member runs the new release.
+    fn finish(&self) -> Option<Wave> {
+        let last = self.work.seats.last().filter(|_| self.work.complete)?;
+        let await_it = Action::AwaitClusterVersion {
+            minor: self.work.to.minor(),
+        };
+        Some(Wave {
+            purpose: Purpose::Finish,
+            lanes: vec![self.lane(last, vec![self.plain(await_it, limit::CLUSTER_VERSION_S)])],
+        })
+    }
+}
+
+fn changed<'f>(seat: &'f Seat, files: &'f [Rendered]) -> impl Iterator<Item = &'f Rendered> {
+    files
+        .iter()
+        .filter(|file| file.differs(seat.facts.files.get(&file.dest)))
+}
+
+/// A switch to `files`, which removes what of `others` the release does not have.
+fn switched(host: &Host, version: &Version, files: &[String], others: &[String]) -> Action {
+    Action::SwitchRelease {
+        version: version.clone(),
+        install_dir: host.install_dir.clone(),
+        bin_dir: host.bin_dir.clone(),
+        files: files.to_vec(),
+        remove: others
+            .iter()
+            .filter(|name| !files.contains(name))
+            .cloned()
+            .collect(),
+    }
+}
+
+fn db_bytes(seat: &Seat) -> u64 {
+    let said = seat.view.map(|view| view.db_bytes).unwrap_or_default();
+    said.max(seat.facts.data.db_bytes)
+}
+
+fn safe(name: &str) -> String {
+    name.chars()
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
+            _ => '_',
+        })
+        .collect()
+}

@@ -1,0 +1,399 @@
+//! The way from one release to another: one minor at a time, with patch steps where a floor asks for them.
+
+use std::collections::BTreeSet;
+
+use crate::etcd::catalogue::{BadPatch, Catalogue, Hop};
+use crate::etcd::{Minor, Version};
+
+use super::Finding;
+
+/// The releases that can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Available {
+    /// Any that exists: the source is a URL, and fetching will tell.
+    Any,
+    /// Exactly these.
+    Listed(BTreeSet<Version>),
+}
+
+impl Available {
+    fn has(&self, version: &Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(list) => list.contains(version),
+        }
+    }
+
+    /// The release of a line to go by: the usual one, or the newest usable one that is listed.
+    fn choose(&self, floor: &Version, usual: &Version, rules: &Catalogue) -> Option<Version> {
+        let usable = |version: &&Version| {
+            version.minor() == floor.minor() && *version >= floor && !version.is_prerelease()
+        };
+        match self {
+            Self::Any => Some(usual.clone()),
+            Self::Listed(list) => list
+                .iter()
+                .rev()
+                .filter(usable)
+                .find(|version| rules.bad(version).is_none())
+                .cloned(),
+        }
+    }
+
+    fn listed(&self) -> String {
+        match self {
+            Self::Any => "any release".to_owned(),
+            Self::Listed(list) if list.is_empty() => "no release".to_owned(),
+            Self::Listed(list) => list
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+}
+
+/// Lists the releases to pass, in order, the last one being `to`; empty if `from` is `to`.
+///
+/// # Errors
+/// Findings that block: `TARGET_OLDER`, `TARGET_MISSING`, `HOP_UNPROVEN`, `RELEASE_MISSING`, `BAD_PATCH`.
+pub fn path(
+    from: &Version,
+    to: &Version,
+    available: &Available,
+    rules: &Catalogue,
+) -> Result<Vec<Version>, Vec<Finding>> {
+    if from == to {
+        return Ok(Vec::new());
+    }
+    if to < from {
+        return Err(vec![older(from, to)]);
+    }
+    let mut walk = Walk {
+        at: from.clone(),
+        path: Vec::new(),
+        findings: Vec::new(),
+        available,
+        rules,
+    };
+    if !available.has(to) {
+        walk.findings.push(target_missing(to, available));
+    }
+    walk.go(to);
+    if walk.findings.is_empty() {
+        Ok(walk.path)
+    } else {
+        Err(walk.findings)
+    }
+}
+
+struct Walk<'a> {
+    at: Version,
+    path: Vec<Version>,
+    findings: Vec<Finding>,
+    available: &'a Available,
+    rules: &'a Catalogue,
+}
+
+impl<'a> Walk<'a> {
+    fn go(&mut self, to: &Version) {
+        if let Some(bad) = self.rules.bad(to) {
+            self.findings.push(bad_target(to, bad, self.rules));
+        }
+        while self.at.minor() < to.minor() {
+            let Some(next) = self.rules.next_minor(self.at.minor()) else {
+                self.findings.push(unknown_line(self.at.minor(), to));
+                return;
+            };
+            self.hop(next, to);
+        }
+        if self.at < *to {
+            if !self.rules.proven(&self.at, to) {
+                self.unproven(&format!("the patch step from {} to {to}", self.at));
+            }
+            self.step(to.clone());
+        }
+    }
+
+    /// Takes one hop, or says why not and goes on as if, to find what else is in the way.
+    fn hop(&mut self, next: Minor, to: &Version) {
+        let from = self.at.minor();
+        match self.rules.hop(from, next) {
+            Some(rule) if rule.proven => self.proven_hop(rule, to),
+            _ => {
+                self.unproven(&format!("the hop from {from} to {next}"));
+                self.at = Version::new(next.major, next.minor, 0);
+                if next == to.minor() {
+                    self.at = to.clone();
+                }
+            }
+        }
+    }
+
+    fn proven_hop(&mut self, rule: &'a Hop, to: &Version) {
+        if self.at < rule.least_source {
+            self.line(&rule.least_source, &rule.use_source, rule);
+        }
+        if rule.to != to.minor() {
+            self.line(&rule.least_target, &rule.use_target, rule);
+            return;
+        }
+        if *to < rule.least_target && self.rules.bad(to).is_none() {
+            self.findings.push(low_target(to, rule));
+        }
+        self.step(to.clone());
+    }
+
+    fn line(&mut self, floor: &Version, usual: &Version, rule: &Hop) {
+        if let Some(version) = self.available.choose(floor, usual, self.rules) {
+            self.step(version);
+            return;
+        }
+        let missing = release_missing(floor, rule, self.available);
+        self.findings.push(missing);
+        self.at = floor.clone();
+    }
+
+    fn unproven(&mut self, what: &str) {
+        self.findings.push(unproven(what, self.rules));
+    }
+
+    fn step(&mut self, version: Version) {
+        self.at = version.clone();
+        self.path.push(version);
+    }
+}
+
+pub(super) fn older(from: &Version, to: &Version) -> Finding {
+    Finding::block(
+        "TARGET_OLDER",
+        to.to_string(),
+        format!("members run {from}, and an upgrade does not lead to the older {to}"),
+    )
+    .hint(
+        "while the cluster is mixed `runner rollback` puts the previous release back; \
+         afterwards `runner restore` leads back to a backup",
+    )
+}
+
+fn target_missing(to: &Version, available: &Available) -> Finding {
+    Finding::block(
+        "TARGET_MISSING",
+        to.to_string(),
+        format!(
+            "the source of releases has {}, not {to}",
+            available.listed()
+        ),
+    )
+    .hint("add the release to `[releases] source`, or choose another one with `--to`")
+}
+
+fn release_missing(floor: &Version, rule: &Hop, available: &Available) -> Finding {
+    let line = floor.minor();
+    Finding::block(
+        "RELEASE_MISSING",
+        format!("{line}"),
+        format!(
+            "the way passes {line} at {floor} or later on the hop from {} to {}, \
+             and the source of releases has {}; a minor cannot be skipped",
+            rule.from,
+            rule.to,
+            available.listed()
+        ),
+    )
+    .hint(format!("add a {line} release to `[releases] source`"))
+    .source(&rule.source)
+}
+
+fn low_target(to: &Version, rule: &Hop) -> Finding {
+    Finding::block(
+        "BAD_PATCH",
+        to.to_string(),
+        format!(
+            "the hop from {} to {} needs {} or later, the target is {to}",
+            rule.from, rule.to, rule.least_target
+        ),
+    )
+    .hint(format!("choose {} with `--to`", rule.use_target))
+    .source(&rule.source)
+}
+
+fn unproven(what: &str, rules: &Catalogue) -> Finding {
+    let lines = rules.minors();
+    let hops: Vec<String> = lines
+        .windows(2)
+        .filter_map(|pair| rules.hop(pair[0], pair[1]))
+        .filter(|hop| hop.proven)
+        .map(|hop| format!("{} to {}", hop.from, hop.to))
+        .collect();
+    let within: Vec<String> = rules
+        .patch_step()
+        .proven
+        .iter()
+        .map(Minor::to_string)
+        .collect();
+    Finding::block(
+        "HOP_UNPROVEN",
+        what,
+        format!(
+            "the way takes {what}; this build is proven for {} and within {}",
+            hops.join(", "),
+            within.join(", ")
+        ),
+    )
+    .hint("choose a target within the proven hops, or use a runner that knows this hop")
+}
+
+fn unknown_line(from: Minor, to: &Version) -> Finding {
+    Finding::block(
+        "HOP_UNPROVEN",
+        to.to_string(),
+        format!("this build knows no line after {from}, the target is {to}"),
+    )
+    .hint("choose an older target, or use a runner that knows this line")
+}
+
+fn bad_target(version: &Version, bad: &BadPatch, rules: &Catalogue) -> Finding {
+    let finding = Finding::block(
+        "BAD_PATCH",
+        version.to_string(),
+        format!("{version}: {}", bad.what),
+    );
+    let finding = finding.source(&bad.source);
+    match sound(version, rules) {
+        Some(fixed) => finding.hint(format!("choose {fixed} or later with `--to`")),
+        None => finding.hint("choose another line with `--to`"),
+    }
+}
+
+/// The first release of the line, from this one on, that no fault keeps from being a target.
+fn sound(version: &Version, rules: &Catalogue) -> Option<Version> {
+    let mut at = version.clone();
+    while let Some(bad) = rules.bad(&at) {
+        at = bad
+            .fixed_in(at.minor())
+            .filter(|fixed| **fixed > at)?
+            .clone();
+    }
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    fn listed(texts: &[&str]) -> Available {
+        Available::Listed(texts.iter().map(|text| version(text)).collect())
+    }
+
+    fn way(from: &str, to: &str, available: &Available) -> Result<Vec<String>, Vec<String>> {
+        path(
+            &version(from),
+            &version(to),
+            available,
+            Catalogue::embedded(),
+        )
+        .map(|list| list.iter().map(ToString::to_string).collect())
+        .map_err(|list| list.into_iter().map(|finding| finding.code).collect())
+    }
+
+    #[test]
+    fn a_minor_hop_goes_straight_when_the_floor_is_met() {
+        assert_eq!(
+            way("3.4.23", "3.5.16", &Available::Any),
+            Ok(vec!["3.5.16".into()])
+        );
+    }
+
+    #[test]
+    fn a_source_below_its_floor_gets_a_patch_step_first() {
+        assert_eq!(
+            way("3.4.10", "3.5.16", &Available::Any),
+            Ok(vec!["3.4.45".into(), "3.5.16".into()])
+        );
+        assert_eq!(
+            way("3.4.10", "3.5.16", &listed(&["3.4.23", "3.5.16"])),
+            Ok(vec!["3.4.23".into(), "3.5.16".into()])
+        );
+    }
+
+    #[test]
+    fn a_patch_step_needs_no_hop_rule() {
+        assert_eq!(
+            way("3.5.16", "3.5.30", &Available::Any),
+            Ok(vec!["3.5.30".into()])
+        );
+        assert_eq!(way("3.5.16", "3.5.16", &Available::Any), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_missing_patch_step_is_named() {
+        assert_eq!(
+            way("3.4.10", "3.5.16", &listed(&["3.5.16"])),
+            Err(vec!["RELEASE_MISSING".into()])
+        );
+    }
+
+    #[test]
+    fn a_missing_target_is_named_with_what_is_there() {
+        let findings = path(
+            &version("3.4.23"),
+            &version("3.5.16"),
+            &listed(&["3.4.23", "3.5.30"]),
+            Catalogue::embedded(),
+        )
+        .unwrap_err();
+        assert_eq!(findings[0].code, "TARGET_MISSING");
+        assert!(findings[0].reason.contains("3.4.23, 3.5.30, not 3.5.16"));
+    }
+
+    #[test]
+    fn hops_that_are_not_proven_are_refused_each_by_name() {
+        let findings = path(
+            &version("3.3.25"),
+            &version("3.6.14"),
+            &Available::Any,
+            Catalogue::embedded(),
+        )
+        .unwrap_err();
+        let subjects: Vec<&str> = findings.iter().map(|one| one.subject.as_str()).collect();
+        assert_eq!(
+            subjects,
+            ["the hop from 3.3 to 3.4", "the hop from 3.5 to 3.6"]
+        );
+    }
+
+    #[test]
+    fn a_line_that_nobody_knows_is_refused() {
+        let way = way("3.7.1", "3.9.0", &Available::Any);
+        assert_eq!(way, Err(vec!["HOP_UNPROVEN".into()]));
+    }
+
+    #[test]
+    fn an_older_target_is_refused() {
+        assert_eq!(
+            way("3.5.16", "3.4.23", &Available::Any),
+            Err(vec!["TARGET_OLDER".into()])
+        );
+        assert_eq!(
+            way("3.5.30", "3.5.16", &Available::Any),
+            Err(vec!["TARGET_OLDER".into()])
+        );
+    }
+
+    #[test]
+    fn a_bad_patch_is_refused_as_a_target_and_avoided_on_the_way() {
+        assert_eq!(
+            way("3.4.23", "3.5.2", &Available::Any),
+            Err(vec!["BAD_PATCH".into()])
+        );
+        assert_eq!(
+            way("3.4.10", "3.5.16", &listed(&["3.4.22", "3.4.21", "3.5.16"])),
+            Ok(vec!["3.4.22".into(), "3.5.16".into()])
+        );
+    }
+}

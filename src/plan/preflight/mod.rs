@@ -1,0 +1,178 @@
+//! The preflight: what stands in the way, as findings. Pure.
+//!
+//! [`state`] looks at the cluster as it is, whatever is intended; [`work`] at what an upgrade would do to it.
+//! A finding of `state` that blocks does so even if nothing is to be done.
+//!
+//! | code | severity | when |
+//! | --- | --- | --- |
+//! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
+//! | `MEMBER_DOWN` | block, warn | a member gives no answer; with `--resume` a single one only warns |
+//! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
+//! | `NO_LEADER`, `LEADER_DISPUTED` | block | members see none, or different ones |
+//! | `CLUSTER_ID_MISMATCH` | block | hosts of one cluster in the inventory belong to several |
+//! | `WRONG_MEMBER` | block | another member answers on a host than the inventory says |
+//! | `MEMBERS_DISPUTED` | block | member lists differ |
+//! | `MEMBER_MISSING_IN_INVENTORY`, `MEMBER_UNSTARTED` | block | the cluster has a member that no host runs |
+//! | `MEMBER_NOT_IN_CLUSTER` | block | a host's member is not in the member list |
+//! | `SAME_NAME` | block | two members have one name |
+//! | `ALARM` | block | an alarm is set |
+//! | `LEARNER` | acknowledge | a learner is present |
+//! | `MIXED` | warn | members run different releases |
+//! | `MIXED_SPREAD` | block | more than one minor lies between them |
+//! | `RAFT_LAG` | warn | a member has applied far less than another |
+//! | `CLOCK_SKEW` | warn | a host's clock is off by more than 500 ms |
+//! | `UNIT_NOT_FOUND`, `UNIT_NOT_ACTIVE` | block | the unit is not loaded, or not active |
+//! | `UNIT_DISABLED` | warn | the unit does not start at boot |
+//! | `UNIT_RELOAD` | warn | unit files changed since systemd read them |
+//! | `STOP_TIMEOUT` | warn | systemd kills etcd less than 60 s after asking it to stop |
+//! | `BINARY_DRIFT` | acknowledge | the binary on disk is not what runs |
+//! | `UNIT_EXEC` | block | the unit does not start `<bin_dir>/etcd` |
+//! | `DATA_DIR` | block | the inventory's data folder is not the one in use |
+//! | `ETCDCTL_MISSING` | block | there is no etcdctl on a host |
+//! | `DISK_FREE` | block | a file system has too little room |
+//! | `SINGLE_MEMBER` | warn | the only voter is restarted |
+//! | `TWO_MEMBERS` | acknowledge | either voter's restart stops the cluster |
+//! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | see [`super::path`] |
+//! | `BAD_PATCH` | block, warn | the target has known faults |
+//! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
+//! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |
+//! | `ENV_SHADOW` | block | an option is set on the command line and in the environment |
+//! | `ARGS_UNKNOWN` | note | the rendered command line has variables that cannot be checked here |
+//! | `CONFIG_UNSEEN` | note | etcd reads a configuration file that is not known here |
+//! | `HOP_NOTE` | note | what the catalogue says of a hop and nothing here can check |
+//! | `V2_DATA` | acknowledge | the v2 store is on, and snapshots do not hold it |
+//! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data |
+//! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
+//! | `TEMPLATE`, `TEMPLATE_EXEC`, `TEMPLATE_UNREADABLE` | block | a file cannot be rendered or put back |
+//! | `TEMPLATE_DRIFT` | note | files differ and no upgrade is due: that is `apply`'s work |
+//! | `PARTIAL` | note, block | `--limit` leaves members below the target |
+//!
+//! `SINGLE_MEMBER` warns and `TWO_MEMBERS` asks: everyone who runs one member knows what a restart means, while
+//! two look like redundancy and are less than one. A job that runs unattended carries `--acknowledge TWO_MEMBERS`.
+
+mod identity;
+mod members;
+mod options;
+mod space;
+mod target;
+mod units;
+
+use super::seats::{Seat, seats};
+use super::upgrade::{Request, Work};
+use super::{Finding, Severity};
+
+/// What stands in the way of touching the cluster at all.
+pub fn state(request: &Request) -> Vec<Finding> {
+    let seats = seats(request.cluster, request.facts);
+    let mut findings = missing_facts(request);
+    findings.extend(members::findings(request, &seats));
+    findings.extend(identity::findings(request));
+    findings.extend(units::state(&seats));
+    if let Some(host) = left_down(request) {
+        lower(&mut findings, &host);
+    }
+    findings
+}
+
+/// The host whose member an interrupted run may have left down: with `resume` the only silent one, chosen, with
+/// its data, while all others, two at least, are healthy.
+pub(super) fn left_down(request: &Request) -> Option<String> {
+    let seats = seats(request.cluster, request.facts);
+    let (up, down): (Vec<&Seat>, Vec<&Seat>) = seats.iter().partition(|seat| seat.view.is_some());
+    let well = |seat: &Seat| seat.view.is_some_and(|view| view.health.is_ok());
+    let [only] = down.as_slice() else {
+        return None;
+    };
+    let name = &only.host.name;
+    let fits = request.resume
+        && request.chosen.contains(name)
+        && only.facts.data.exists
+        && up.len() >= 2
+        && up.iter().all(|seat| well(seat))
+        && only.member(request.facts).is_some();
+    fits.then(|| name.clone())
+}
+
+/// What says no more than that this member is down is a warning: putting it right is the work.
+fn lower(findings: &mut [Finding], host: &str) {
+    let unit = format!(" on {host}");
+    for finding in findings {
+        let down = finding.code == "MEMBER_DOWN" && finding.subject == host;
+        let idle = finding.code == "UNIT_NOT_ACTIVE" && finding.subject.ends_with(&unit);
+        if down || idle {
+            finding.severity = Severity::Warn;
+            "it is worked on first".clone_into(&mut finding.hint);
+        }
+    }
+}
+
+/// What stands in the way of this upgrade.
+pub(super) fn work(request: &Request, work: &Work) -> Vec<Finding> {
+    let all = seats(request.cluster, request.facts);
+    let mut findings = units::work(&work.seats);
+    findings.extend(members::size(request, &all));
+    findings.extend(space::findings(request, work, &all));
+    findings.extend(options::findings(request, work));
+    findings.extend(target::findings(request, work, &all));
+    findings
+}
+
+/// Files that differ while no upgrade is due.
+pub(super) fn drift(request: &Request) -> Vec<Finding> {
+    target::drift(request)
+}
+
+/// Turns what would have to be acknowledged into a warning: nothing is going to be done.
+pub(super) fn idle(mut findings: Vec<Finding>) -> Vec<Finding> {
+    for finding in &mut findings {
+        if finding.severity == Severity::Acknowledge {
+            finding.severity = Severity::Warn;
+        }
+    }
+    findings
+}
+
+fn missing_facts(request: &Request) -> Vec<Finding> {
+    let hosts = &request.cluster.hosts;
+    let known = hosts
+        .iter()
+        .filter(|host| request.facts.hosts.contains_key(&host.name))
+        .count();
+    hosts
+        .iter()
+        .filter(|host| !request.facts.hosts.contains_key(&host.name))
+        .map(|host| {
+            Finding::block(
+                "HOST_FACTS",
+                &host.name,
+                format!(
+                    "facts are known of {known} of {} hosts, all are needed",
+                    hosts.len()
+                ),
+            )
+            .hint("reach the host first: `runner check` says what is wrong")
+        })
+        .collect()
+}
+
+/// A number of bytes in MiB, rounded up: 0 only for nothing.
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1024 * 1024)
+}
+
+fn trimmed(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    }
+}
+
+/// `2 of 3 members` for people.
+fn of(count: usize, all: usize, what: &str) -> String {
+    format!("{count} of {all} {what}")
+}
+
+fn names(seats: &[&Seat]) -> String {
+    let names: Vec<&str> = seats.iter().map(|seat| seat.host.name.as_str()).collect();
+    names.join(", ")
+}

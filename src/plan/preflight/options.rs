@@ -1,0 +1,178 @@
+//! Options: what the target refuses, ignores or takes differently.
+
+use std::collections::BTreeMap;
+
+use crate::etcd::Version;
+use crate::etcd::catalogue::{Catalogue, Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
+use crate::plan::options::{Options, yaml_keys};
+use crate::plan::seats::Seat;
+use crate::plan::upgrade::{Request, Work};
+use crate::plan::{Finding, Severity};
+
+type Keys = BTreeMap<String, String>;
+
+pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
+    work.seats
+        .iter()
+        .flat_map(|seat| {
+            let options = Options::of(seat, work.files_of(seat));
+            let file = config(seat, work, &options);
+            let mut findings = way(request, work, seat, &options, file.as_ref());
+            findings.extend(v2(seat, &options, file.as_ref()));
+            findings.extend(unseen(seat, &options, file.is_some()));
+            findings
+        })
+        .collect()
+}
+
+/// The keys of the configuration file in effect, if it is known here: rendered, or read on the host.
+fn config(seat: &Seat, work: &Work, options: &Options) -> Option<Keys> {
+    let path = options.config_file()?;
+    let rendered = work.files_of(seat).iter().find(|file| file.dest == path);
+    let text = match rendered {
+        Some(file) => file.text.as_str(),
+        None => seat.facts.files.get(path)?.text.as_deref()?,
+    };
+    Some(yaml_keys(text))
+}
+
+/// What each release on the way says to the options; the same thing is told once.
+fn way(
+    request: &Request,
+    work: &Work,
+    seat: &Seat,
+    options: &Options,
+    file: Option<&Keys>,
+) -> Vec<Finding> {
+    let mut told = BTreeMap::new();
+    for version in &work.path {
+        for (what, finding) in one(request.rules, version, seat, options, file) {
+            told.entry(what).or_insert(finding);
+        }
+    }
+    told.into_values().collect()
+}
+
+/// Findings of one release by the option they are about. With a configuration file etcd takes nothing from its
+/// environment; its command line is parsed all the same.
+fn one(
+    rules: &Catalogue,
+    version: &Version,
+    seat: &Seat,
+    options: &Options,
+    file: Option<&Keys>,
+) -> Vec<(String, Finding)> {
+    let host = &seat.host.name;
+    let flags = rules.refused_flags(version, &options.args).into_iter();
+    let mut found: Vec<_> = flags
+        .map(|flag| (flag.flag.clone(), refused(host, version, &flag)))
+        .collect();
+    if let Some(keys) = file {
+        let dropped = rules.dropped_keys(version, keys).into_iter();
+        found.extend(dropped.map(|key| {
+            (
+                key.name.clone(),
+                ignored(host, version, "CONFIG_DROPPED", &key),
+            )
+        }));
+    }
+    if options.config_file().is_none() {
+        let env = &options.environment;
+        let dropped = rules.dropped_env(version, env).into_iter();
+        found.extend(dropped.map(|var| {
+            (
+                var.name.clone(),
+                ignored(host, version, "ENV_DROPPED", &var),
+            )
+        }));
+        let twice = rules.env_conflicts(version, &options.args, env).into_iter();
+        found.extend(twice.map(|both| {
+            (
+                format!("{} twice", both.env),
+                shadowed(host, version, &both),
+            )
+        }));
+    }
+    found
+}
+
+fn refused(host: &str, version: &Version, flag: &RefusedFlag) -> Finding {
+    let why = match flag.refusal {
+        Refusal::Gone => format!("gone since {}", flag.since),
+        Refusal::TooNew => format!("known from {} on", flag.since),
+        Refusal::Value => format!("this value is refused since {}", flag.since),
+    };
+    let reason = format!(
+        "`{}` is set, and {version} does not start with it: {why}",
+        flag.flag
+    );
+    Finding::block("FLAG_REMOVED", host, reason)
+        .hint(instead(&flag.replacement))
+        .source(&flag.source)
+}
+
+/// A setting outside of the command line is dropped in silence, which is worse if it protected something.
+fn ignored(host: &str, version: &Version, code: &str, setting: &DroppedEnv) -> Finding {
+    let (severity, code, what) = match setting.effect {
+        Effect::Fatal => (Severity::Block, "FLAG_REMOVED", "does not start with it"),
+        Effect::Dropped if setting.security => (
+            Severity::Block,
+            code,
+            "ignores it, and the protection with it",
+        ),
+        Effect::Dropped => (Severity::Warn, code, "ignores it, with no error"),
+    };
+    let reason = format!("`{}` is set, and {version} {what}", setting.name);
+    Finding::new(severity, code, host, reason)
+        .hint(instead(&setting.replacement))
+        .source(&setting.source)
+}
+
+fn instead(replacement: &str) -> String {
+    match replacement {
+        "" => "drop it: nothing takes its place".to_owned(),
+        replacement => format!("use instead: {replacement}"),
+    }
+}
+
+fn shadowed(host: &str, version: &Version, both: &Conflict) -> Finding {
+    let reason = format!(
+        "`{}` and `{}` are both set, {version} takes 1 of 2",
+        both.flag, both.env
+    );
+    Finding::block("ENV_SHADOW", host, reason)
+        .hint("drop one of them from the unit or its environment file")
+        .source(&both.source)
+}
+
+fn v2(seat: &Seat, options: &Options, file: Option<&Keys>) -> Option<Finding> {
+    let value = match file {
+        Some(keys) => keys.get("enable-v2").map(String::as_str),
+        None => options.get("enable-v2"),
+    };
+    matches!(value?, "true" | "1" | "t" | "T" | "TRUE" | "True").then(|| {
+        Finding::acknowledge(
+            "V2_DATA",
+            &seat.host.name,
+            "`enable-v2` is on: keys of the v2 store, if there are any, are in 0 of the backups taken here",
+        )
+        .hint("take a copy of the v2 keys yourself, or acknowledge that there are none worth keeping")
+        .source("etcd.io/docs/v3.5/op-guide/recovery")
+    })
+}
+
+fn unseen(seat: &Seat, options: &Options, seen: bool) -> Vec<Finding> {
+    let words = (!options.unknown.is_empty()).then(|| {
+        let reason = format!(
+            "`{}` is filled in by systemd and is not checked here",
+            options.unknown.join(" ")
+        );
+        Finding::note("ARGS_UNKNOWN", &seat.host.name, reason)
+    });
+    let file = options.config_file().filter(|_| !seen).map(|path| {
+        let reason =
+            format!("etcd reads `{path}`, which no template makes: its keys are not checked");
+        Finding::note("CONFIG_UNSEEN", &seat.host.name, reason)
+    });
+    words.into_iter().chain(file).collect()
+}

@@ -1,0 +1,252 @@
+//! The target: its releases, its files, and what the way to it asks for.
+
+use std::collections::BTreeMap;
+
+use crate::etcd::catalogue::BadPatch;
+use crate::etcd::{Minor, Version};
+use crate::plan::files::{self, Rendered};
+use crate::plan::options::Options;
+use crate::plan::seats::{Seat, seats};
+use crate::plan::upgrade::{Request, Work};
+use crate::plan::{Finding, Severity};
+
+use super::{mib, names, trimmed};
+
+const MIB: u64 = 1024 * 1024;
+/// The upgrade guides: above this a member may take two minutes to catch up.
+const LARGE_V2_BYTES: u64 = 50 * MIB;
+/// The upgrade guides: from here on ask before you go on.
+const HUGE_V2_BYTES: u64 = 100 * MIB;
+const GUIDE: &str = "etcd.io/docs/v3.5/upgrades/upgrade_3_5";
+
+pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
+    let mut findings = faults(request, work);
+    findings.extend(notes(request, work));
+    findings.extend(releases(request, work));
+    findings.extend(v2_size(request, all));
+    findings.extend(auth(request, work));
+    findings.extend(partial(request, work, all));
+    findings.extend(by_message(&work.template_errors));
+    for seat in &work.seats {
+        findings.extend(placed(seat, work.files_of(seat)));
+    }
+    findings
+}
+
+/// Known faults of the releases to pass; one that refuses has been told on the way.
+fn faults(request: &Request, work: &Work) -> Vec<Finding> {
+    work.path
+        .iter()
+        .filter_map(|version| {
+            let known = request.rules.faults(version);
+            let fixed = known
+                .iter()
+                .filter_map(|fault| fault.fixed_in(version.minor()))
+                .max()?;
+            let said: Vec<String> = known.iter().map(|fault| one_fault(fault)).collect();
+            let reason = format!("{} known fault(s): {}", known.len(), said.join("; "));
+            Some(
+                Finding::warn("BAD_PATCH", version.to_string(), reason)
+                    .hint(format!("{fixed} has none of them")),
+            )
+        })
+        .collect()
+}
+
+/// What the catalogue has to say of hops on the way and nothing here can check.
+fn notes(request: &Request, work: &Work) -> Vec<Finding> {
+    let lines = std::iter::once(&work.from)
+        .chain(&work.path)
+        .map(Version::minor);
+    let pairs = lines.clone().zip(lines.skip(1));
+    let hops = pairs.filter_map(|(from, to)| request.rules.hop(from, to));
+    hops.flat_map(|hop| hop.notes.iter().map(move |note| (hop, note)))
+        .map(|(hop, note)| {
+            let subject = format!("{} to {}", hop.from, hop.to);
+            Finding::note("HOP_NOTE", subject, &note.text).source(&note.source)
+        })
+        .collect()
+}
+
+fn one_fault(fault: &BadPatch) -> String {
+    match &fault.when {
+        Some(when) => format!("{} (with {when}; {})", fault.what, fault.source),
+        None => format!("{} ({})", fault.what, fault.source),
+    }
+}
+
+fn releases(request: &Request, work: &Work) -> Vec<Finding> {
+    let mut lacking: BTreeMap<_, Vec<&Seat>> = BTreeMap::new();
+    for seat in &work.seats {
+        let key = (work.to.clone(), seat.facts.arch);
+        let complete = request
+            .releases
+            .get(&key)
+            .is_some_and(|files| files.contains_key("etcd") && files.contains_key("etcdctl"));
+        if !complete {
+            lacking.entry(key).or_default().push(seat);
+        }
+    }
+    lacking
+        .into_iter()
+        .map(|((version, arch), hosts)| {
+            Finding::block(
+                "RELEASE_MISSING",
+                version.to_string(),
+                format!(
+                    "{} host(s) need it for {arch:?} with etcd and etcdctl, and 0 verified copies are here: {}",
+                    hosts.len(),
+                    names(&hosts)
+                ),
+            )
+            .hint("add it to `[releases] source`")
+        })
+        .collect()
+}
+
+fn v2_size(request: &Request, all: &[Seat]) -> Option<Finding> {
+    if request.target.minor() > Minor::new(3, 5) {
+        return None;
+    }
+    let sizes = all
+        .iter()
+        .filter_map(|seat| Some((seat.facts.data.snap?.bytes, seat)));
+    let (bytes, seat) = sizes.max_by_key(|(bytes, _)| *bytes)?;
+    let severity = match bytes {
+        HUGE_V2_BYTES.. => Severity::Acknowledge,
+        LARGE_V2_BYTES.. if bytes > LARGE_V2_BYTES => Severity::Warn,
+        _ => return None,
+    };
+    Some(
+        Finding::new(
+            severity,
+            "SIZE_WARN",
+            &seat.host.name,
+            format!(
+                "its newest raft snapshot holds {} MiB of v2 data, {} MiB are usual at most",
+                mib(bytes),
+                mib(LARGE_V2_BYTES)
+            ),
+        )
+        .hint("give members time: `--settle 2m`")
+        .source(GUIDE),
+    )
+}
+
+fn auth(request: &Request, work: &Work) -> Option<Finding> {
+    let (old, new) = (Minor::new(3, 4), Minor::new(3, 5));
+    let crosses = work.from.minor() <= old && request.target.minor() >= new;
+    let on = request.cluster.hosts.iter().any(|host| host.auth.is_some());
+    (crosses && on).then(|| {
+        Finding::acknowledge(
+            "AUTH_FREEZE",
+            &request.cluster.name,
+            "authentication is on: a user or password changed through a 3.5 member of the mixed cluster stays wrong on 3.4 members",
+        )
+        .hint("change no users, roles or passwords until the last member is done")
+        .source("etcd PR 11943")
+    })
+}
+
+fn partial(request: &Request, work: &Work, all: &[Seat]) -> Option<Finding> {
+    let left: Vec<&Seat> = all
+        .iter()
+        .filter(|seat| seat.is_below(&work.to) && !request.chosen.contains(&seat.host.name))
+        .collect();
+    if left.is_empty() {
+        return None;
+    }
+    let reason = format!(
+        "{} of {} members stay below {}: {}",
+        left.len(),
+        all.len(),
+        work.to,
+        names(&left)
+    );
+    let cluster = &request.cluster.name;
+    if work.seats.is_empty() {
+        return Some(Finding::block("PARTIAL", cluster, reason).hint(
+            "all members pass this release before any goes on: run without `--limit` first",
+        ));
+    }
+    Some(Finding::note("PARTIAL", cluster, reason).hint(
+        "the cluster stays mixed and the way back stays open; run without `--limit` to finish",
+    ))
+}
+
+/// Findings that say the same about several hosts are told once.
+fn by_message(errors: &[(String, String)]) -> Vec<Finding> {
+    let mut hosts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (host, error) in errors {
+        hosts.entry(error).or_default().push(host);
+    }
+    hosts
+        .into_iter()
+        .map(|(error, hosts)| {
+            Finding::block("TEMPLATE", hosts.join(", "), error)
+                .hint("correct the template, or set the variable in the inventory's `vars`")
+        })
+        .collect()
+}
+
+/// Files that will be placed: the unit must start what is switched, and what was there must be known.
+fn placed(seat: &Seat, files: &[Rendered]) -> Vec<Finding> {
+    let want = format!("{}/etcd", trimmed(&seat.host.bin_dir));
+    let unit = files
+        .iter()
+        .find(|file| file.unit)
+        .filter(|file| Options::of(seat, std::slice::from_ref(*file)).exec != want);
+    let exec = unit.map(|file| {
+        let exec = Options::of(seat, std::slice::from_ref(file)).exec;
+        Finding::block(
+            "TEMPLATE_EXEC",
+            &seat.host.name,
+            format!("the rendered unit starts `{exec}`, an upgrade switches `{want}`"),
+        )
+        .hint("write `ExecStart={{ bin_dir }}/etcd …` in the template")
+    });
+    exec.into_iter()
+        .chain(files.iter().filter_map(|file| unreadable(seat, file)))
+        .collect()
+}
+
+fn unreadable(seat: &Seat, file: &Rendered) -> Option<Finding> {
+    let now = seat.facts.files.get(&file.dest)?;
+    now.text.is_none().then(|| {
+        Finding::block(
+            "TEMPLATE_UNREADABLE",
+            format!("{} on {}", file.dest, seat.host.name),
+            "it is over 256 KiB or not UTF-8, so it could not be put back",
+        )
+        .hint("move it away by hand, or leave the template out")
+    })
+}
+
+/// Files of hosts that are up to date and yet not what their templates make.
+pub(super) fn drift(request: &Request) -> Vec<Finding> {
+    let all = seats(request.cluster, request.facts);
+    let chosen = |seat: &&Seat| request.chosen.contains(&seat.host.name);
+    let mut drifting: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for seat in all.iter().filter(chosen) {
+        let Some(version) = seat.version() else {
+            continue;
+        };
+        let rendered = files::render(seat, request.facts, &request.cluster.name, version);
+        for file in rendered.unwrap_or_default() {
+            if file.differs(seat.facts.files.get(&file.dest)) {
+                drifting
+                    .entry(file.dest)
+                    .or_default()
+                    .push(seat.host.name.clone());
+            }
+        }
+    }
+    drifting
+        .into_iter()
+        .map(|(dest, hosts)| {
+            let reason = format!("differs from its template on {} host(s): {}", hosts.len(), hosts.join(", "));
+            Finding::note("TEMPLATE_DRIFT", dest, reason)
+                .hint("an upgrade writes files only where it changes the release; `runner apply` makes them equal")
+        })
+        .collect()
+}
