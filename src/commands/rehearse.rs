@@ -172,7 +172,11 @@ fn set_stage(args: &Args, script: &Script, cancel: &Cancel) -> Result<Stage, Lab
         }
     };
     lab::ensure_tools(cancel, &say)?;
-    let places = Places::new(args.releases.as_deref(), &args.dirs);
+    let places = {
+        let clusters = args.inventory.iter().flat_map(|inv| inv.clusters.values());
+        let source = clusters.map(|cluster| &cluster.releases).next();
+        Places::new(args.releases.as_deref(), source, &args.dirs)
+    };
     let found = places.find(&[&script.from, &script.to], cancel, &say)?;
     let mut lab = Lab::boot(&args.dirs, &script.shape.hosts(), cancel, &say)?;
     let folder = lab.folder().join("releases");

@@ -48,16 +48,16 @@ pub enum LabError {
         folder: PathBuf,
     },
     /// No source has the release.
-    #[error(
-        "etcd {version} was found neither in a release folder nor in Debian; there is: {}",
-        listed(available)
-    )]
+    #[error("etcd {version} was not found; there is: {}", listed(available))]
     NoRelease {
         /// The version.
         version: Version,
         /// What each source has, in words.
         available: Vec<String>,
     },
+    /// A given release is there but cannot be used.
+    #[error("a release cannot be used")]
+    Release(#[from] crate::releases::ReleaseError),
     /// A release folder lacks a binary.
     #[error("`{}` holds no `{binary}`", folder.display())]
     NoBinary {

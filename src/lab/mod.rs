@@ -8,6 +8,7 @@ mod apt;
 mod base;
 mod cgroup;
 pub mod cluster;
+mod debian;
 mod dirs;
 mod error;
 mod faults;

@@ -54,7 +54,7 @@ pub fn version(text: &str) -> Version {
 /// Finds releases, fetching what is not here yet.
 pub fn releases(versions: &[&Version]) -> BTreeMap<Version, PathBuf> {
     prepare();
-    let places = Places::new(None, &Dirs::of_user());
+    let places = Places::new(None, None, &Dirs::of_user());
     places.find(versions, &Cancel::default(), &tell).unwrap()
 }
 
