@@ -3,6 +3,14 @@
 //! A [`Plan`] is a list of [`Hop`]s; a hop is a list of [`Wave`]s, one after the other; a wave's [`Lane`]s (one
 //! a host) run together; a lane's [`Step`]s run in order. **No wave has two lanes with a disruptive step**: the
 //! shape is the safety argument, and `lint` holds it.
+//!
+//! How one comes about, each in its module:
+//!
+//! 1. [`preflight`] asks whether the cluster may be touched at all and says so in [`Finding`]s;
+//! 2. [`path`] finds the releases to pass, by the catalogue of [`crate::etcd::catalogue`];
+//! 3. [`order`] puts the members into turn, [`files`] renders what their templates make;
+//! 4. [`upgrade`] makes the waves of the first hop, each step with its undo and its deadline;
+//! 5. [`lint`] checks what came out, [`render`] shows it to people.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +29,6 @@ pub mod order;
 pub mod path;
 pub mod preflight;
 pub mod render;
-pub mod rules;
 pub mod seats;
 pub mod upgrade;
 

@@ -1,40 +1,10 @@
 //! The options that a member's etcd will get: from its command line, its environment, or its configuration file.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 
 use super::files::Rendered;
 use super::seats::Seat;
-
-/// Flags of etcd that are on when they stand alone; all others take the next word as their value.
-const SWITCHES: &[&str] = &[
-    "auto-tls",
-    "client-cert-auth",
-    "debug",
-    "enable-grpc-gateway",
-    "enable-log-rotation",
-    "enable-pprof",
-    "enable-v2",
-    "experimental-compact-hash-check-enabled",
-    "experimental-enable-distributed-tracing",
-    "experimental-enable-lease-checkpoint",
-    "experimental-enable-lease-checkpoint-persist",
-    "experimental-initial-corrupt-check",
-    "experimental-memory-mlock",
-    "experimental-peer-skip-client-san-verification",
-    "experimental-stop-grpc-service-on-defrag",
-    "experimental-txn-mode-write-with-shared-buffer",
-    "force-new-cluster",
-    "initial-election-tick-advance",
-    "next-cluster-version-compatible",
-    "peer-auto-tls",
-    "peer-client-cert-auth",
-    "pre-vote",
-    "socket-reuse-address",
-    "socket-reuse-port",
-    "strict-reconfig-check",
-    "unsafe-no-fsync",
-    "version",
-];
 
 /// What etcd will be started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +51,7 @@ impl Options {
         let joined = text.replace("\\\n", " ");
         let mut words: Vec<String> = setting(&joined, "ExecStart=")
             .last()
-            .map(|line| split(line))
+            .map(split)
             .unwrap_or_default();
         let environment = setting(&joined, "Environment=")
             .flat_map(split)
@@ -120,19 +90,27 @@ pub fn variable(flag: &str) -> String {
     format!("ETCD_{}", flag.to_uppercase().replace('-', "_"))
 }
 
-/// Keys of a YAML file, at any depth, with the scalar behind them. A scan for known names, not a parser.
+/// Keys of etcd's YAML file with the scalars behind them; one below another is `parent.key`. A scan for known names,
+/// not a parser: etcd's file has two levels and no blocks of text.
 pub fn yaml_keys(text: &str) -> BTreeMap<String, String> {
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .filter_map(|line| line.split_once(':'))
-        .map(|(key, value)| {
-            let clean = |text: &str| text.trim().trim_matches(['\'', '"']).to_owned();
-            (
-                clean(key),
-                clean(value.split(" #").next().unwrap_or_default()),
-            )
-        })
-        .collect()
+    let clean = |text: &str| text.trim().trim_matches(['\'', '"']).to_owned();
+    let (mut keys, mut parent) = (BTreeMap::new(), String::new());
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(':') else {
+            continue;
+        };
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        let name = if line.starts_with([' ', '\t']) {
+            format!("{parent}.{}", clean(key))
+        } else {
+            parent = clean(key);
+            parent.clone()
+        };
+        keys.insert(name, clean(value.split(" #").next().unwrap_or_default()));
+    }
+    keys
 }
 
 fn flags(args: &[String]) -> BTreeMap<String, String> {
@@ -144,12 +122,18 @@ fn flags(args: &[String]) -> BTreeMap<String, String> {
         };
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
-            None if SWITCHES.contains(&name) => (name, "true".to_owned()),
-            None => (name, words.next().cloned().unwrap_or_default()),
+            None => (name, value_behind(&mut words)),
         };
         flags.insert(name.to_owned(), value);
     }
     flags
+}
+
+/// The next word, unless it is a flag itself: then this one is a switch. etcd takes no word without a flag.
+fn value_behind<'a>(words: &mut Peekable<impl Iterator<Item = &'a String>>) -> String {
+    words
+        .next_if(|word| !word.starts_with('-'))
+        .map_or_else(|| "true".to_owned(), Clone::clone)
 }
 
 fn setting<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -234,11 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_a_configuration_file_are_found_at_any_depth() {
+    fn keys_of_a_configuration_file_are_found_at_both_levels() {
         let keys =
             yaml_keys("# debug: x\nname: 'a'\nclient-transport-security:\n  ca-file: /x # y\n");
         assert_eq!(keys["name"], "a");
-        assert_eq!(keys["ca-file"], "/x");
+        assert_eq!(keys["client-transport-security.ca-file"], "/x");
         assert!(!keys.contains_key("debug"));
     }
 }

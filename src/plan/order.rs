@@ -6,7 +6,7 @@ use crate::etcd::MemberId;
 use super::seats::Seat;
 
 /// Sorts the seats of members to work on. A learner has no vote and goes first: what fails there costs nothing.
-pub fn order<'a>(mut seats: Vec<Seat<'a>>, leader: Option<MemberId>) -> Vec<Seat<'a>> {
+pub fn order(mut seats: Vec<Seat<'_>>, leader: Option<MemberId>) -> Vec<Seat<'_>> {
     seats.sort_by_key(|seat| rank(seat, leader));
     seats
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::etcd::catalogue::{BadPatch, Catalogue, Hop};
 use crate::etcd::{Minor, Version};
 
 use super::Finding;
-use super::rules::{self, HopRule, Rules};
 
 /// The releases that can be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +16,6 @@ pub enum Available {
     Listed(BTreeSet<Version>),
 }
 
-/// More lines than etcd has ever had: a bound for the walk.
-const MOST_HOPS: usize = 32;
-
 impl Available {
     fn has(&self, version: &Version) -> bool {
         match self {
@@ -27,18 +24,18 @@ impl Available {
         }
     }
 
-    /// The newest usable release of a line at or above a patch.
-    fn newest(&self, minor: Minor, floor: u64, rules: &Rules) -> Option<Version> {
+    /// The release of a line to go by: the usual one, or the newest usable one that is listed.
+    fn choose(&self, floor: &Version, usual: &Version, rules: &Catalogue) -> Option<Version> {
         let usable = |version: &&Version| {
-            version.minor() == minor && version.patch() >= floor && !version.is_prerelease()
+            version.minor() == floor.minor() && *version >= floor && !version.is_prerelease()
         };
         match self {
-            Self::Any => rules.latest(minor).filter(usable).cloned(),
+            Self::Any => Some(usual.clone()),
             Self::Listed(list) => list
                 .iter()
                 .rev()
                 .filter(usable)
-                .find(|version| !rules.is_bad(version))
+                .find(|version| rules.bad(version).is_none())
                 .cloned(),
         }
     }
@@ -64,7 +61,7 @@ pub fn path(
     from: &Version,
     to: &Version,
     available: &Available,
-    rules: &Rules,
+    rules: &Catalogue,
 ) -> Result<Vec<Version>, Vec<Finding>> {
     if from == to {
         return Ok(Vec::new());
@@ -72,17 +69,16 @@ pub fn path(
     if to < from {
         return Err(vec![older(from, to)]);
     }
-    let mut findings = Vec::new();
-    if !available.has(to) {
-        findings.push(target_missing(to, available));
-    }
     let mut walk = Walk {
         at: from.clone(),
         path: Vec::new(),
-        findings,
+        findings: Vec::new(),
         available,
         rules,
     };
+    if !available.has(to) {
+        walk.findings.push(target_missing(to, available));
+    }
     walk.go(to);
     if walk.findings.is_empty() {
         Ok(walk.path)
@@ -96,75 +92,70 @@ struct Walk<'a> {
     path: Vec<Version>,
     findings: Vec<Finding>,
     available: &'a Available,
-    rules: &'a Rules,
+    rules: &'a Catalogue,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn go(&mut self, to: &Version) {
-        for _ in 0..MOST_HOPS {
-            if self.at.minor() == to.minor() {
-                break;
+        if let Some(bad) = self.rules.bad(to) {
+            self.findings.push(bad_target(to, bad, self.rules));
+        }
+        while self.at.minor() < to.minor() {
+            let Some(next) = self.rules.next_minor(self.at.minor()) else {
+                self.findings.push(unknown_line(self.at.minor(), to));
+                return;
+            };
+            self.hop(next, to);
+        }
+        if self.at < *to {
+            if !self.rules.proven(&self.at, to) {
+                self.unproven(&format!("the patch step from {} to {to}", self.at));
             }
-            self.hop(to);
-        }
-        if self.rules.is_bad(to) {
-            self.findings.push(bad(to, self.rules));
-        }
-        if self.at != *to {
             self.step(to.clone());
         }
     }
 
-    fn hop(&mut self, to: &Version) {
-        let next = rules::next(self.at.minor());
-        let rule = self.rules.hop(self.at.minor(), next).cloned();
-        match rule.filter(|rule| rule.proven) {
-            Some(rule) => self.proven_hop(&rule, to),
-            None => {
-                self.findings
-                    .push(unproven(self.at.minor(), next, self.rules));
+    /// Takes one hop, or says why not and goes on as if, to find what else is in the way.
+    fn hop(&mut self, next: Minor, to: &Version) {
+        let from = self.at.minor();
+        match self.rules.hop(from, next) {
+            Some(rule) if rule.proven => self.proven_hop(rule, to),
+            _ => {
+                self.unproven(&format!("the hop from {from} to {next}"));
                 self.at = Version::new(next.major, next.minor, 0);
+                if next == to.minor() {
+                    self.at = to.clone();
+                }
             }
         }
     }
 
-    fn proven_hop(&mut self, rule: &HopRule, to: &Version) {
-        if self.at.patch() < rule.source_floor {
-            self.line_release(rule.from, rule.source_floor, rule);
+    fn proven_hop(&mut self, rule: &'a Hop, to: &Version) {
+        if self.at < rule.least_source {
+            self.line(&rule.least_source, &rule.use_source, rule);
         }
-        if rule.to == to.minor() {
-            self.last_hop(rule, to);
-        } else {
-            self.line_release(rule.to, rule.target_floor, rule);
+        if rule.to != to.minor() {
+            self.line(&rule.least_target, &rule.use_target, rule);
+            return;
         }
-    }
-
-    fn last_hop(&mut self, rule: &HopRule, to: &Version) {
-        if to.patch() < rule.target_floor && !self.rules.is_bad(to) {
-            self.findings.push(
-                Finding::block(
-                    "BAD_PATCH",
-                    to.to_string(),
-                    format!(
-                        "the hop to {} needs at least {}.{}",
-                        rule.to, rule.to, rule.target_floor
-                    ),
-                )
-                .hint(format!("choose a later {} release with `--to`", rule.to)),
-            );
+        if *to < rule.least_target && self.rules.bad(to).is_none() {
+            self.findings.push(low_target(to, rule));
         }
         self.step(to.clone());
     }
 
-    fn line_release(&mut self, minor: Minor, floor: u64, rule: &HopRule) {
-        match self.available.newest(minor, floor, self.rules) {
-            Some(version) => self.step(version),
-            None => {
-                self.findings
-                    .push(release_missing(minor, floor, rule, self.available));
-                self.at = Version::new(minor.major, minor.minor, floor);
-            }
+    fn line(&mut self, floor: &Version, usual: &Version, rule: &Hop) {
+        if let Some(version) = self.available.choose(floor, usual, self.rules) {
+            self.step(version);
+            return;
         }
+        let missing = release_missing(floor, rule, self.available);
+        self.findings.push(missing);
+        self.at = floor.clone();
+    }
+
+    fn unproven(&mut self, what: &str) {
+        self.findings.push(unproven(what, self.rules));
     }
 
     fn step(&mut self, version: Version) {
@@ -197,55 +188,94 @@ fn target_missing(to: &Version, available: &Available) -> Finding {
     .hint("add the release to `[releases] source`, or choose another one with `--to`")
 }
 
-fn release_missing(minor: Minor, floor: u64, rule: &HopRule, available: &Available) -> Finding {
+fn release_missing(floor: &Version, rule: &Hop, available: &Available) -> Finding {
+    let line = floor.minor();
     Finding::block(
         "RELEASE_MISSING",
-        format!("{minor}"),
+        format!("{line}"),
         format!(
-            "the way passes {minor} at {minor}.{floor} or later on the hop from {} to {}, \
+            "the way passes {line} at {floor} or later on the hop from {} to {}, \
              and the source of releases has {}; a minor cannot be skipped",
             rule.from,
             rule.to,
             available.listed()
         ),
     )
-    .hint(format!("add a {minor} release to `[releases] source`"))
-    .source("etcd.io/docs/v3.5/upgrades/upgrading-etcd")
+    .hint(format!("add a {line} release to `[releases] source`"))
+    .source(&rule.source)
 }
 
-fn unproven(from: Minor, to: Minor, rules: &Rules) -> Finding {
-    let known: Vec<String> = rules
-        .hops
-        .iter()
+fn low_target(to: &Version, rule: &Hop) -> Finding {
+    Finding::block(
+        "BAD_PATCH",
+        to.to_string(),
+        format!(
+            "the hop from {} to {} needs {} or later, the target is {to}",
+            rule.from, rule.to, rule.least_target
+        ),
+    )
+    .hint(format!("choose {} with `--to`", rule.use_target))
+    .source(&rule.source)
+}
+
+fn unproven(what: &str, rules: &Catalogue) -> Finding {
+    let lines = rules.minors();
+    let hops: Vec<String> = lines
+        .windows(2)
+        .filter_map(|pair| rules.hop(pair[0], pair[1]))
         .filter(|hop| hop.proven)
         .map(|hop| format!("{} to {}", hop.from, hop.to))
         .collect();
+    let within: Vec<String> = rules
+        .patch_step()
+        .proven
+        .iter()
+        .map(Minor::to_string)
+        .collect();
     Finding::block(
         "HOP_UNPROVEN",
-        format!("{from} to {to}"),
+        what,
         format!(
-            "the way takes the hop from {from} to {to}; this build is proven for {} and for patch steps",
-            known.join(", ")
+            "the way takes {what}; this build is proven for {} and within {}",
+            hops.join(", "),
+            within.join(", ")
         ),
     )
     .hint("choose a target within the proven hops, or use a runner that knows this hop")
 }
 
-fn bad(version: &Version, rules: &Rules) -> Finding {
-    let faults: Vec<_> = rules.faults(version).collect();
-    let fixed = faults
-        .iter()
-        .map(|fault| fault.fixed)
-        .max()
-        .unwrap_or_default();
-    let said: Vec<String> = faults
-        .iter()
-        .map(|fault| format!("{} ({})", fault.what, fault.source))
-        .collect();
-    Finding::block("BAD_PATCH", version.to_string(), said.join("; ")).hint(format!(
-        "choose {}.{fixed} or later with `--to`",
-        version.minor()
-    ))
+fn unknown_line(from: Minor, to: &Version) -> Finding {
+    Finding::block(
+        "HOP_UNPROVEN",
+        to.to_string(),
+        format!("this build knows no line after {from}, the target is {to}"),
+    )
+    .hint("choose an older target, or use a runner that knows this line")
+}
+
+fn bad_target(version: &Version, bad: &BadPatch, rules: &Catalogue) -> Finding {
+    let finding = Finding::block(
+        "BAD_PATCH",
+        version.to_string(),
+        format!("{version}: {}", bad.what),
+    );
+    let finding = finding.source(&bad.source);
+    match sound(version, rules) {
+        Some(fixed) => finding.hint(format!("choose {fixed} or later with `--to`")),
+        None => finding.hint("choose another line with `--to`"),
+    }
+}
+
+/// The first release of the line, from this one on, that no fault keeps from being a target.
+fn sound(version: &Version, rules: &Catalogue) -> Option<Version> {
+    let mut at = version.clone();
+    while let Some(bad) = rules.bad(&at) {
+        at = bad
+            .fixed_in(at.minor())
+            .filter(|fixed| **fixed > at)?
+            .clone();
+    }
+    Some(at)
 }
 
 #[cfg(test)]
@@ -261,9 +291,14 @@ mod tests {
     }
 
     fn way(from: &str, to: &str, available: &Available) -> Result<Vec<String>, Vec<String>> {
-        path(&version(from), &version(to), available, &Rules::default())
-            .map(|list| list.iter().map(ToString::to_string).collect())
-            .map_err(|list| list.into_iter().map(|finding| finding.code).collect())
+        path(
+            &version(from),
+            &version(to),
+            available,
+            Catalogue::embedded(),
+        )
+        .map(|list| list.iter().map(ToString::to_string).collect())
+        .map_err(|list| list.into_iter().map(|finding| finding.code).collect())
     }
 
     #[test]
@@ -309,7 +344,7 @@ mod tests {
             &version("3.4.23"),
             &version("3.5.16"),
             &listed(&["3.4.23", "3.5.30"]),
-            &Rules::default(),
+            Catalogue::embedded(),
         )
         .unwrap_err();
         assert_eq!(findings[0].code, "TARGET_MISSING");
@@ -318,10 +353,24 @@ mod tests {
 
     #[test]
     fn hops_that_are_not_proven_are_refused_each_by_name() {
+        let findings = path(
+            &version("3.3.25"),
+            &version("3.6.14"),
+            &Available::Any,
+            Catalogue::embedded(),
+        )
+        .unwrap_err();
+        let subjects: Vec<&str> = findings.iter().map(|one| one.subject.as_str()).collect();
         assert_eq!(
-            way("3.3.25", "3.6.14", &Available::Any),
-            Err(vec!["HOP_UNPROVEN".into(), "HOP_UNPROVEN".into()])
+            subjects,
+            ["the hop from 3.3 to 3.4", "the hop from 3.5 to 3.6"]
         );
+    }
+
+    #[test]
+    fn a_line_that_nobody_knows_is_refused() {
+        let way = way("3.7.1", "3.9.0", &Available::Any);
+        assert_eq!(way, Err(vec!["HOP_UNPROVEN".into()]));
     }
 
     #[test]

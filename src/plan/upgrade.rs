@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use crate::etcd::catalogue::Catalogue;
 use crate::etcd::{MemberId, Minor, Version};
 use crate::facts::{Arch, ClusterFacts};
 use crate::inventory::Cluster;
@@ -14,11 +15,10 @@ use crate::inventory::Cluster;
 use super::files::{self, Rendered};
 use super::lane::Lanes;
 use super::path::{self, Available};
-use super::rules::{self, Rules};
 use super::seats::{self, Seat};
 use super::{
-    Action, FORMAT, Finding, Hop, Kind, OnFailure, Plan, Planned, Purpose, StepId, Wave, finding,
-    order, preflight,
+    Action, FORMAT, Finding, Hop, Kind, OnFailure, Plan, Planned, Purpose, Rule, StepId, Wave,
+    finding, order, preflight,
 };
 
 /// A binary of a verified release on this machine.
@@ -49,7 +49,7 @@ pub struct Request<'a> {
     /// What has been fetched and verified: at least [`needed`].
     pub releases: &'a Releases,
     /// What is known of etcd.
-    pub rules: &'a Rules,
+    pub rules: &'a Catalogue,
     /// What happens when a member fails.
     pub on_failure: OnFailure,
     /// The least time to wait after each member, in seconds.
@@ -96,14 +96,11 @@ impl Work<'_> {
 /// Plans the upgrade. There is no plan when a finding blocks, and none when nothing is to be done.
 pub fn plan(request: &Request) -> Planned {
     let mut findings = preflight::state(request);
-    let is_due = match due(request) {
-        Ok(due) => due,
-        Err(older) => {
-            findings.push(older);
-            return refused(findings);
-        }
-    };
-    if !is_due {
+    if let Some(highest) = seats::highest(request.facts).filter(|high| *high > request.target) {
+        findings.push(path::older(highest, request.target));
+        return refused(findings);
+    }
+    if !is_due(request) {
         findings.extend(preflight::drift(request));
         return refused(preflight::idle(findings));
     }
@@ -123,22 +120,25 @@ pub fn plan(request: &Request) -> Planned {
     Planned { plan, findings }
 }
 
-/// The releases that the first hop puts on hosts: fetch and verify these, then [`plan`].
+/// The releases that the first hop puts on hosts: fetch and verify these, then [`plan`]. A member that is down
+/// counts, because a run that is taken up works on it.
 pub fn needed(
     cluster: &Cluster,
     chosen: &BTreeSet<String>,
     facts: &ClusterFacts,
     target: &Version,
     available: &Available,
-    rules: &Rules,
+    rules: &Catalogue,
 ) -> BTreeSet<(Version, Arch)> {
     let way = seats::lowest(facts).and_then(|low| path::path(low, target, available, rules).ok());
-    let Some(to) = way.and_then(|way| way.into_iter().next()) else {
+    let Some(way) = way else {
         return BTreeSet::new();
     };
+    let to = way.first().unwrap_or(target).clone();
     seats::seats(cluster, facts)
         .iter()
-        .filter(|seat| chosen.contains(&seat.host.name) && seat.is_below(&to))
+        .filter(|seat| chosen.contains(&seat.host.name))
+        .filter(|seat| seat.view.is_none() || seat.is_below(&to))
         .map(|seat| (to.clone(), seat.facts.arch))
         .collect()
 }
@@ -151,14 +151,10 @@ fn refused(findings: Vec<Finding>) -> Planned {
 }
 
 /// Whether a chosen member runs less than the target.
-fn due(request: &Request) -> Result<bool, Finding> {
-    if let Some(highest) = seats::highest(request.facts).filter(|high| *high > request.target) {
-        return Err(path::older(highest, request.target));
-    }
+fn is_due(request: &Request) -> bool {
     let all = seats::seats(request.cluster, request.facts);
-    Ok(all
-        .iter()
-        .any(|seat| in_turn(request, seat, request.target)))
+    all.iter()
+        .any(|seat| in_turn(request, seat, request.target))
 }
 
 /// Whether a host was chosen and its member runs less, or is the one that an interrupted run left down.
@@ -266,17 +262,33 @@ fn last_start(waves: &[Wave]) -> Option<StepId> {
         .filter(|wave| wave.purpose == Purpose::Member)
         .flat_map(|wave| &wave.lanes)
         .flat_map(|lane| &lane.steps)
-        .filter(|step| matches!(step.action, Action::StartUnit { .. }))
+        .rfind(|step| matches!(step.action, Action::StartUnit { .. }))
         .map(|step| step.id)
-        .last()
 }
 
-fn cited(known: &Rules, from: &Version, to: &Version) -> Vec<super::Rule> {
-    let own = known
-        .hop(from.minor(), to.minor())
-        .map(|hop| hop.rules.clone());
-    let mut rules = rules::always();
-    rules.extend(own.unwrap_or_default());
+/// Rules that this hop keeps: those of every upgrade and the hop's floors.
+fn cited(known: &Catalogue, from: &Version, to: &Version) -> Vec<Rule> {
+    let rule = |text: &str, source: &str| Rule {
+        text: text.to_owned(),
+        source: source.to_owned(),
+    };
+    let mut rules = vec![
+        rule(
+            "all members are healthy and a backup exists before the first stop; one at a time",
+            "etcd docs upgrade_3_5.md",
+        ),
+        rule(
+            "followers first, the leader last",
+            "etcd docs downgrade_3_6.md",
+        ),
+    ];
+    if let Some(hop) = known.hop(from.minor(), to.minor()) {
+        let said = format!(
+            "from {} or later, to {} or later",
+            hop.least_source, hop.least_target
+        );
+        rules.push(rule(&said, &hop.source));
+    }
     rules
 }
 

@@ -12,6 +12,8 @@ mod scenarios;
 mod sim;
 mod sweep;
 mod transport;
+mod preflight;
+mod undo;
 mod world;
 mod releases;
 mod releases_kit;

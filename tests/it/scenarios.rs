@@ -1,15 +1,18 @@
 //! Scenarios: `scenarios/NAME.toml`, a healthy cluster with what is different about it, and under it the plan or
 //! the refusal as a person reads it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use runner::etcd::{Alarm, AlarmKind, Member};
 use runner::facts::{Answer, FileFacts, SnapFacts};
 use runner::inventory::{Auth, FileTemplate, TemplateSource, Templates};
+use runner::plan::finding::ACKNOWLEDGEABLE;
 use runner::plan::path::Available;
 use runner::plan::render::{self, Style};
-use runner::plan::{Planned, Severity, lint, seats};
+use runner::plan::{Finding, Planned, Severity, lint, seats};
 use serde::Deserialize;
 
 use crate::world::{World, binaries, id, version};
@@ -300,8 +303,12 @@ fn screen(scenario: &Scenario, world: &World, planned: &Planned) -> String {
         assert_eq!(lint::leader_last(plan, leader), Ok(()));
         let diffs = render::diffs(plan, Style::default());
         if !diffs.is_empty() {
-            screen += &format!("\n{diffs}");
+            screen.push('\n');
+            screen += &diffs;
         }
+    }
+    for finding in &planned.findings {
+        is_documented(finding);
     }
     let blocks = |planned: &Planned| {
         planned
@@ -314,6 +321,19 @@ fn screen(scenario: &Scenario, world: &World, planned: &Planned) -> String {
         "a plan in spite of a refusal"
     );
     screen
+}
+
+/// Every code stands in the table of the preflight's page, and can be acknowledged if it asks for that.
+pub fn is_documented(finding: &Finding) {
+    let code = &finding.code;
+    let page = include_str!("../../src/plan/preflight/mod.rs");
+    assert!(
+        page.contains(&format!("`{code}`")),
+        "{code} is not on the preflight's page"
+    );
+    let known = ACKNOWLEDGEABLE.iter().any(|(known, _)| known == code);
+    let asks = finding.severity == Severity::Acknowledge;
+    assert!(known || !asks, "{code} cannot be acknowledged");
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! A cluster with its facts, healthy until a test breaks something.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use runner::etcd::catalogue::Catalogue;
 use runner::etcd::{Member, MemberId, Version};
 use runner::facts::{
     Answer, Arch, BinaryFacts, ClusterFacts, DataFacts, DiskFacts, HostFacts, MemberView, UnitFacts,
 };
 use runner::inventory::{BackupPolicy, Cluster, Escalation, Host, ReleaseSource, Ssh, Templates};
 use runner::plan::path::Available;
-use runner::plan::rules::Rules;
 use runner::plan::upgrade::{self, Binary, Releases, Request};
 use runner::plan::{OnFailure, Planned};
 
@@ -23,7 +25,6 @@ pub struct World {
     pub target: Version,
     pub available: Available,
     pub releases: Releases,
-    pub rules: Rules,
     pub resume: bool,
 }
 
@@ -65,7 +66,6 @@ impl World {
             target: version(target),
             available: Available::Any,
             releases: releases(&["3.4.23", "3.4.45", "3.5.16", "3.5.30", target]),
-            rules: Rules::default(),
             resume: false,
         }
     }
@@ -78,7 +78,7 @@ impl World {
             target: &self.target,
             available: &self.available,
             releases: &self.releases,
-            rules: &self.rules,
+            rules: Catalogue::embedded(),
             on_failure: OnFailure::Undo,
             settle_least_s: 0,
             step_timeout_s: None,

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::etcd::catalogue::Catalogue;
 use crate::etcd::{Alarm, AlarmKind, Minor, Version};
 use crate::facts::Answer;
 use crate::plan::Finding;
-use crate::plan::rules;
 use crate::plan::seats::{self, Seat};
 use crate::plan::upgrade::Request;
 
@@ -182,7 +182,7 @@ fn mixed(request: &Request, seats: &[Seat]) -> Option<Finding> {
     let said = said.join(", ");
     let (low, high) = (counts.keys().next()?.minor(), counts.keys().last()?.minor());
     let cluster = &request.cluster.name;
-    if is_apart(low, high) {
+    if is_apart(request.rules, low, high) {
         return Some(
             Finding::block(
                 "MIXED_SPREAD",
@@ -202,8 +202,8 @@ fn mixed(request: &Request, seats: &[Seat]) -> Option<Finding> {
     )
 }
 
-fn is_apart(low: Minor, high: Minor) -> bool {
-    low != high && rules::next(low) != high
+fn is_apart(rules: &Catalogue, low: Minor, high: Minor) -> bool {
+    low != high && rules.next_minor(low) != Some(high)
 }
 
 fn lag(seats: &[Seat]) -> Vec<Finding> {

@@ -14,6 +14,7 @@
 //! | `MEMBERS_DISPUTED` | block | member lists differ |
 //! | `MEMBER_MISSING_IN_INVENTORY`, `MEMBER_UNSTARTED` | block | the cluster has a member that no host runs |
 //! | `MEMBER_NOT_IN_CLUSTER` | block | a host's member is not in the member list |
+//! | `SAME_NAME` | block | two members have one name |
 //! | `ALARM` | block | an alarm is set |
 //! | `LEARNER` | acknowledge | a learner is present |
 //! | `MIXED` | warn | members run different releases |
@@ -33,10 +34,12 @@
 //! | `TWO_MEMBERS` | acknowledge | either voter's restart stops the cluster |
 //! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | see [`super::path`] |
 //! | `BAD_PATCH` | block, warn | the target has known faults |
-//! | `FLAG_REMOVED` | block | the target refuses an option of the command line |
+//! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
 //! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |
 //! | `ENV_SHADOW` | block | an option is set on the command line and in the environment |
 //! | `ARGS_UNKNOWN` | note | the rendered command line has variables that cannot be checked here |
+//! | `CONFIG_UNSEEN` | note | etcd reads a configuration file that is not known here |
+//! | `HOP_NOTE` | note | what the catalogue says of a hop and nothing here can check |
 //! | `V2_DATA` | acknowledge | the v2 store is on, and snapshots do not hold it |
 //! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data |
 //! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
@@ -63,7 +66,7 @@ pub fn state(request: &Request) -> Vec<Finding> {
     let seats = seats(request.cluster, request.facts);
     let mut findings = missing_facts(request);
     findings.extend(members::findings(request, &seats));
-    findings.extend(identity::findings(request, &seats));
+    findings.extend(identity::findings(request));
     findings.extend(units::state(&seats));
     if let Some(host) = left_down(request) {
         lower(&mut findings, &host);

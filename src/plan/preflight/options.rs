@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::etcd::Minor;
-use crate::plan::options::{Options, variable, yaml_keys};
-use crate::plan::rules::Gone;
+use crate::etcd::Version;
+use crate::etcd::catalogue::{Catalogue, Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
+use crate::plan::options::{Options, yaml_keys};
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
 use crate::plan::{Finding, Severity};
 
-const RULE: &str = "etcd: server/etcdmain/config.go";
+type Keys = BTreeMap<String, String>;
 
 pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
     work.seats
         .iter()
         .flat_map(|seat| {
-            let files = work.files_of(seat);
-            let options = Options::of(seat, files);
+            let options = Options::of(seat, work.files_of(seat));
             let file = config(seat, work, &options);
-            let mut findings = gone(request, seat, &options, file.as_ref());
-            findings.extend(shadowed(request, seat, &options));
+            let mut findings = way(request, work, seat, &options, file.as_ref());
             findings.extend(v2(seat, &options, file.as_ref()));
             findings.extend(unseen(seat, &options, file.is_some()));
             findings
@@ -28,7 +26,7 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
 }
 
 /// The keys of the configuration file in effect, if it is known here: rendered, or read on the host.
-fn config(seat: &Seat, work: &Work, options: &Options) -> Option<BTreeMap<String, String>> {
+fn config(seat: &Seat, work: &Work, options: &Options) -> Option<Keys> {
     let path = options.config_file()?;
     let rendered = work.files_of(seat).iter().find(|file| file.dest == path);
     let text = match rendered {
@@ -38,114 +36,116 @@ fn config(seat: &Seat, work: &Work, options: &Options) -> Option<BTreeMap<String
     Some(yaml_keys(text))
 }
 
-fn gone(
+/// What each release on the way says to the options; the same thing is told once.
+fn way(
     request: &Request,
+    work: &Work,
     seat: &Seat,
     options: &Options,
-    file: Option<&BTreeMap<String, String>>,
+    file: Option<&Keys>,
 ) -> Vec<Finding> {
-    let Some(version) = seat.version() else {
-        return Vec::new();
-    };
-    let rules = request.rules.gone(version.minor(), request.target.minor());
-    rules
-        .flat_map(|gone| {
-            let flag = options
-                .flags
-                .get(&gone.flag)
-                .map(|value| on_line(seat, gone, value));
-            let env = options.environment.get(&variable(&gone.flag));
-            let env = env.filter(|_| options.config_file().is_none());
-            let env =
-                env.map(|value| silent(seat, gone, "ENV_DROPPED", &variable(&gone.flag), value));
-            let key = file.and_then(|file| file.get(&gone.flag));
-            let key = key.map(|value| silent(seat, gone, "CONFIG_DROPPED", &gone.flag, value));
-            [flag, env, key].into_iter().flatten().flatten()
-        })
-        .collect()
-}
-
-fn applies(gone: &Gone, value: &str) -> bool {
-    gone.value.as_deref().is_none_or(|gone| gone == value)
-}
-
-fn on_line(seat: &Seat, gone: &Gone, value: &str) -> Option<Finding> {
-    applies(gone, value).then(|| {
-        let shown = gone.value.as_ref().map(|value| format!("={value}"));
-        refused(
-            seat,
-            gone,
-            &format!("--{}{}", gone.flag, shown.unwrap_or_default()),
-        )
-    })
-}
-
-fn refused(seat: &Seat, gone: &Gone, what: &str) -> Finding {
-    Finding::block(
-        "FLAG_REMOVED",
-        &seat.host.name,
-        format!(
-            "`{what}` is set, and etcd does not start with it from {} on",
-            gone.since
-        ),
-    )
-    .hint(format!("replace it by {}", gone.instead))
-    .source(RULE)
-}
-
-/// A whole option is ignored where it stands outside of the command line; a value that went away is refused.
-fn silent(seat: &Seat, gone: &Gone, code: &str, name: &str, value: &str) -> Option<Finding> {
-    if !applies(gone, value) {
-        return None;
+    let mut told = BTreeMap::new();
+    for version in &work.path {
+        for (what, finding) in one(request.rules, version, seat, options, file) {
+            told.entry(what).or_insert(finding);
+        }
     }
-    if gone.value.is_some() {
-        return Some(refused(seat, gone, &format!("{name}={value}")));
-    }
-    let severity = if gone.protects {
-        Severity::Block
-    } else {
-        Severity::Warn
-    };
-    Some(
-        Finding::new(
-            severity,
-            code,
-            &seat.host.name,
-            format!(
-                "`{name}` is set, and etcd ignores it from {} on, with no error",
-                gone.since
-            ),
-        )
-        .hint(format!("replace it by {}", gone.instead))
-        .source(RULE),
-    )
+    told.into_values().collect()
 }
 
-/// From 3.4 on etcd does not start when a flag hides a variable, unless a configuration file replaces both.
-fn shadowed(request: &Request, seat: &Seat, options: &Options) -> Vec<Finding> {
-    if request.target.minor() < Minor::new(3, 4) || options.config_file().is_some() {
-        return Vec::new();
-    }
-    options
-        .flags
-        .keys()
-        .filter(|flag| options.environment.contains_key(&variable(flag)))
-        .map(|flag| {
-            Finding::block(
-                "ENV_SHADOW",
-                &seat.host.name,
-                format!(
-                    "`--{flag}` and `{}` are both set, one of 2 is allowed from 3.4 on",
-                    variable(flag)
-                ),
+/// Findings of one release by the option they are about. With a configuration file etcd takes nothing from its
+/// environment; its command line is parsed all the same.
+fn one(
+    rules: &Catalogue,
+    version: &Version,
+    seat: &Seat,
+    options: &Options,
+    file: Option<&Keys>,
+) -> Vec<(String, Finding)> {
+    let host = &seat.host.name;
+    let flags = rules.refused_flags(version, &options.args).into_iter();
+    let mut found: Vec<_> = flags
+        .map(|flag| (flag.flag.clone(), refused(host, version, &flag)))
+        .collect();
+    if let Some(keys) = file {
+        let dropped = rules.dropped_keys(version, keys).into_iter();
+        found.extend(dropped.map(|key| {
+            (
+                key.name.clone(),
+                ignored(host, version, "CONFIG_DROPPED", &key),
             )
-            .hint("drop one of them from the unit or its environment file")
-            .source("etcd #11298")
-        })
-        .collect()
+        }));
+    }
+    if options.config_file().is_none() {
+        let env = &options.environment;
+        let dropped = rules.dropped_env(version, env).into_iter();
+        found.extend(dropped.map(|var| {
+            (
+                var.name.clone(),
+                ignored(host, version, "ENV_DROPPED", &var),
+            )
+        }));
+        let twice = rules.env_conflicts(version, &options.args, env).into_iter();
+        found.extend(twice.map(|both| {
+            (
+                format!("{} twice", both.env),
+                shadowed(host, version, &both),
+            )
+        }));
+    }
+    found
 }
 
-fn v2(seat: &Seat, options: &Options, file: Option<&BTreeMap<String, String>>) -> Option<Finding> {
+fn refused(host: &str, version: &Version, flag: &RefusedFlag) -> Finding {
+    let why = match flag.refusal {
+        Refusal::Gone => format!("gone since {}", flag.since),
+        Refusal::TooNew => format!("known from {} on", flag.since),
+        Refusal::Value => format!("this value is refused since {}", flag.since),
+    };
+    let reason = format!(
+        "`{}` is set, and {version} does not start with it: {why}",
+        flag.flag
+    );
+    Finding::block("FLAG_REMOVED", host, reason)
+        .hint(instead(&flag.replacement))
+        .source(&flag.source)
+}
+
+/// A setting outside of the command line is dropped in silence, which is worse if it protected something.
+fn ignored(host: &str, version: &Version, code: &str, setting: &DroppedEnv) -> Finding {
+    let (severity, code, what) = match setting.effect {
+        Effect::Fatal => (Severity::Block, "FLAG_REMOVED", "does not start with it"),
+        Effect::Dropped if setting.security => (
+            Severity::Block,
+            code,
+            "ignores it, and the protection with it",
+        ),
+        Effect::Dropped => (Severity::Warn, code, "ignores it, with no error"),
+    };
+    let reason = format!("`{}` is set, and {version} {what}", setting.name);
+    Finding::new(severity, code, host, reason)
+        .hint(instead(&setting.replacement))
+        .source(&setting.source)
+}
+
+fn instead(replacement: &str) -> String {
+    match replacement {
+        "" => "drop it: nothing takes its place".to_owned(),
+        replacement => format!("use instead: {replacement}"),
+    }
+}
+
+fn shadowed(host: &str, version: &Version, both: &Conflict) -> Finding {
+    let reason = format!(
+        "`{}` and `{}` are both set, {version} takes 1 of 2",
+        both.flag, both.env
+    );
+    Finding::block("ENV_SHADOW", host, reason)
+        .hint("drop one of them from the unit or its environment file")
+        .source(&both.source)
+}
+
+fn v2(seat: &Seat, options: &Options, file: Option<&Keys>) -> Option<Finding> {
     let value = match file {
         Some(keys) => keys.get("enable-v2").map(String::as_str),
         None => options.get("enable-v2"),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::etcd::Minor;
+use crate::etcd::catalogue::BadPatch;
+use crate::etcd::{Minor, Version};
 use crate::plan::files::{self, Rendered};
 use crate::plan::options::Options;
 use crate::plan::seats::{Seat, seats};
@@ -20,6 +21,7 @@ const GUIDE: &str = "etcd.io/docs/v3.5/upgrades/upgrade_3_5";
 
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings = faults(request, work);
+    findings.extend(notes(request, work));
     findings.extend(releases(request, work));
     findings.extend(v2_size(request, all));
     findings.extend(auth(request, work));
@@ -31,31 +33,46 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
     findings
 }
 
+/// Known faults of the releases to pass; one that refuses has been told on the way.
 fn faults(request: &Request, work: &Work) -> Vec<Finding> {
     work.path
         .iter()
         .filter_map(|version| {
-            let known: Vec<_> = request.rules.faults(version).collect();
-            let fixed = known.iter().map(|fault| fault.fixed).max()?;
-            let said: Vec<String> = known
+            let known = request.rules.faults(version);
+            let fixed = known
                 .iter()
-                .map(|fault| {
-                    format!(
-                        "{} ({}, fixed in {}.{})",
-                        fault.what, fault.source, fault.minor, fault.fixed
-                    )
-                })
-                .collect();
+                .filter_map(|fault| fault.fixed_in(version.minor()))
+                .max()?;
+            let said: Vec<String> = known.iter().map(|fault| one_fault(fault)).collect();
+            let reason = format!("{} known fault(s): {}", known.len(), said.join("; "));
             Some(
-                Finding::warn(
-                    "BAD_PATCH",
-                    version.to_string(),
-                    format!("{} known fault(s): {}", known.len(), said.join("; ")),
-                )
-                .hint(format!("{}.{fixed} has none of them", version.minor())),
+                Finding::warn("BAD_PATCH", version.to_string(), reason)
+                    .hint(format!("{fixed} has none of them")),
             )
         })
         .collect()
+}
+
+/// What the catalogue has to say of hops on the way and nothing here can check.
+fn notes(request: &Request, work: &Work) -> Vec<Finding> {
+    let lines = std::iter::once(&work.from)
+        .chain(&work.path)
+        .map(Version::minor);
+    let pairs = lines.clone().zip(lines.skip(1));
+    let hops = pairs.filter_map(|(from, to)| request.rules.hop(from, to));
+    hops.flat_map(|hop| hop.notes.iter().map(move |note| (hop, note)))
+        .map(|(hop, note)| {
+            let subject = format!("{} to {}", hop.from, hop.to);
+            Finding::note("HOP_NOTE", subject, &note.text).source(&note.source)
+        })
+        .collect()
+}
+
+fn one_fault(fault: &BadPatch) -> String {
+    match &fault.when {
+        Some(when) => format!("{} (with {when}; {})", fault.what, fault.source),
+        None => format!("{} ({})", fault.what, fault.source),
+    }
 }
 
 fn releases(request: &Request, work: &Work) -> Vec<Finding> {
