@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Engine, Failure, shim, wait};
+use super::{Engine, Failure, wait};
 use crate::event::Kind;
 use crate::facts::Observation;
+use crate::facts::observe::{Depth, observe_to};
 use crate::inventory::{Cluster, Host};
 use crate::plan::{Action, Hop, Lane, Outcome, Plan, StepId};
 use crate::transport::{Command, Output, Sink, Stage, Unreachable};
@@ -227,9 +228,20 @@ impl Task<'_> {
         }
     }
 
-    /// Looks at all members of the cluster.
+    /// Looks at all members of the cluster: versions, status, health.
     pub(crate) async fn observe(&self) -> Result<Observation, Failure> {
-        self.turn.engine.observe(self.turn.cluster, OBSERVE).await
+        self.turn
+            .engine
+            .observe(self.turn.cluster, Depth::Guard)
+            .await
+    }
+
+    /// Looks at all members of the cluster, member and alarm lists included.
+    pub(crate) async fn observe_fully(&self) -> Result<Observation, Failure> {
+        self.turn
+            .engine
+            .observe(self.turn.cluster, Depth::Full)
+            .await
     }
 
     /// Waits a little, each time longer, up to half a second.
@@ -257,10 +269,10 @@ impl Engine {
     pub(crate) async fn observe(
         &self,
         cluster: &Cluster,
-        deadline: Duration,
+        depth: Depth,
     ) -> Result<Observation, Failure> {
-        self.unless_abandoned(shim::observe(self.transport.as_ref(), cluster, deadline))
-            .await
+        let look = observe_to(self.transport.as_ref(), cluster, depth, OBSERVE);
+        self.unless_abandoned(look).await
     }
 
     /// Waits for `work` unless a second interrupt comes first.

@@ -7,10 +7,11 @@ use tokio::time::sleep;
 
 use super::act::OBSERVE;
 use super::act::unit::{self, Unit};
-use super::{End, Engine, Failure, Ledger, Repair, Stop, shim, wait};
+use super::{End, Engine, Failure, Ledger, Repair, Stop, wait};
 use crate::etcd::MemberId;
 use crate::event::{Ending, MemberState};
 use crate::exit::Exit;
+use crate::facts::observe::{observe, observe_host};
 use crate::facts::{Answer, MemberView};
 use crate::inventory::{Cluster, Host};
 use crate::journal::JournalError;
@@ -180,7 +181,7 @@ async fn members(engine: &Engine, cluster: &Cluster, plan: &Plan, end: &End) -> 
         }) => Some(host.as_str()),
         _ => None,
     };
-    let seen = shim::observe(engine.transport.as_ref(), cluster, OBSERVE).await;
+    let seen = observe(engine.transport.as_ref(), cluster, OBSERVE).await;
     let states = cluster.hosts.iter().map(|host| {
         let put_back = put_back == Some(host.name.as_str());
         member(
@@ -222,19 +223,18 @@ async fn state(
     let mut answer = answer.unwrap_or_default();
     let mut looks = 1;
     loop {
-        let (id, state, last) = match answer.view() {
-            Some(view) => (Some(view.id), speaks(view, put_back), view.health.is_ok()),
-            None => {
-                let (state, is_down) = silent(engine, host).await;
-                (None, state, is_down)
-            }
+        let (id, state, last) = if let Some(view) = answer.view() {
+            (Some(view.id), speaks(view, put_back), view.health.is_ok())
+        } else {
+            let (state, is_down) = silent(engine, host).await;
+            (None, state, is_down)
         };
         if last || looks == LOOKS {
             return (id, state);
         }
         looks += 1;
         sleep(BETWEEN_LOOKS).await;
-        answer = shim::observe_host(engine.transport.as_ref(), host, OBSERVE).await;
+        answer = observe_host(engine.transport.as_ref(), host, OBSERVE).await;
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn guard(task: &Task<'_>) -> Result<(), Failure> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(100);
     let refused = loop {
-        let seen = task.observe().await?;
+        let seen = task.observe_fully().await?;
         let Err(reason) = verdict(&question, &seen) else {
             turn.ledger.raise_floor(highest_index(&seen));
             break None;
@@ -68,7 +68,7 @@ pub(crate) async fn guard(task: &Task<'_>) -> Result<(), Failure> {
 ///
 /// A member that is not healthy may always be stopped, for it adds nothing to the quorum.
 pub(crate) async fn guard_undo(task: &Task<'_>) -> Result<(), Failure> {
-    let seen = task.observe().await?;
+    let seen = task.observe_fully().await?;
     let voters = voters(&seen, task.turn.cluster);
     let me = task.turn.lane.member.id;
     let refused = match voters.iter().find(|voter| voter.id == me) {

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use super::act::client::{client, endpoint_args, secrets};
 use super::act::leader::agreed_leader;
 use super::act::unit::{self, Unit, show};
-use super::act::{OBSERVE, Task, changed, unchanged};
+use super::act::{Task, changed, unchanged};
 use super::guard::views;
 use super::{Engine, Failure};
 use crate::etcd::{Minor, Version};
+use crate::facts::observe::Depth;
 use crate::facts::{Answer, MemberView, Observation};
 use crate::inventory::{Cluster, Host};
 use crate::plan::Outcome;
@@ -251,7 +252,7 @@ pub(crate) async fn cluster_well(
     let ends = Instant::now() + most;
     let mut pause = Duration::from_millis(100);
     loop {
-        let lack = lacking(&want, &engine.observe(cluster, OBSERVE).await?);
+        let lack = lacking(&want, &engine.observe(cluster, Depth::Full).await?);
         if lack.is_none() || Instant::now() >= ends {
             return Ok(lack);
         }

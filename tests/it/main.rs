@@ -1,6 +1,9 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod cli;
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+mod engine;
 mod engine_rig;
 mod facts;
 mod inventory;

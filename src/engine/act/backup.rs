@@ -170,7 +170,7 @@ fn parse_taken(text: &str) -> Result<Taken, Failure> {
 }
 
 async fn describe(task: &Task<'_>, dir: &str, file: &str, taken: &Taken) -> Result<(), Failure> {
-    let seen = task.observe().await?;
+    let seen = task.observe_fully().await?;
     let text = description(task, file, taken, &seen);
     let mut command = task
         .command(DESCRIBE_TITLE, DESCRIBE)

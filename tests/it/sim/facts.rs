@@ -145,9 +145,10 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
         raft_applied: host.applied,
         db_bytes: 20480,
         db_in_use_bytes: Some(16384),
-        health: match state.healthy(name) {
-            true => Ok(()),
-            false => Err("context deadline exceeded".to_owned()),
+        health: if state.healthy(name) {
+            Ok(())
+        } else {
+            Err("context deadline exceeded".to_owned())
         },
         alarms: state.alarm.then_some(alarm).into_iter().collect(),
         members: state.hosts.iter().map(member).collect(),

@@ -1,6 +1,7 @@
 //! Hosts, units, processes, files and raft roles, on tokio's clock. No chance anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use runner::engine::act::file::digest;
@@ -89,10 +90,11 @@ pub struct State {
 }
 
 pub fn binaries(version: &Version) -> Vec<&'static str> {
-    match version.minor() < Minor::new(3, 5) {
-        true => vec!["etcd", "etcdctl"],
-        false => vec!["etcd", "etcdctl", "etcdutl"],
+    let mut names = vec!["etcd", "etcdctl"];
+    if version.minor() >= Minor::new(3, 5) {
+        names.push("etcdutl");
     }
+    names
 }
 
 /// What a binary holds, here and there.
@@ -100,8 +102,15 @@ pub fn content(name: &str, version: &Version) -> String {
     format!("{name} {version}\n")
 }
 
+/// Its digest. Remembered: a sweep asks for the same few very often.
 pub fn sha256(name: &str, version: &Version) -> String {
-    digest(&content(name, version))
+    static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let content = content(name, version);
+    let mut known = KNOWN.lock().unwrap();
+    known
+        .entry(content)
+        .or_insert_with_key(|content| digest(content))
+        .clone()
 }
 
 impl Unit {

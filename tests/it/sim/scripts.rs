@@ -6,11 +6,13 @@ use std::time::Duration;
 use runner::engine::act::{backup, check, file, leader, release, unit};
 use runner::engine::wait;
 use runner::etcd::{MemberId, Version};
+use runner::facts::observe;
+use runner::facts::parse::frame;
 use runner::transport::{Command, Input, Output, Sink};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::model::{Installed, State, sha256};
+use super::model::{Host, Installed, State, sha256};
 
 type Answer = Result<String, String>;
 
@@ -24,7 +26,7 @@ pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output 
         }
         unit::STOP_TITLE => {
             sleep(Duration::from_millis(100)).await;
-            stop(&mut state.lock().unwrap(), host)
+            Ok(stop(&mut state.lock().unwrap(), host))
         }
         _ => at_once(&mut state.lock().unwrap(), host, command),
     };
@@ -46,15 +48,16 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
     state.tick();
     let args = &command.args;
     match command.title.as_str() {
-        "observe member" => Ok(observe(state, host)),
+        observe::TITLE => Ok(see(state, host, args[6] == "full")),
         release::KEEP_TITLE => keep(state, host, args),
         release::LOOK_TITLE => Ok(missing(state, host, args)),
         release::UPLOAD_TITLE => upload(state, host, args, &command.input),
         release::SWITCH_TITLE => switch(state, host, args),
-        check::FLAGS_TITLE | backup::DESCRIBE_TITLE | unit::RELOAD_TITLE => Ok(String::new()),
-        check::VERIFY_TITLE => Ok(String::new()),
+        check::FLAGS_TITLE | check::VERIFY_TITLE | backup::DESCRIBE_TITLE | unit::RELOAD_TITLE => {
+            Ok(String::new())
+        }
         backup::DIGEST_TITLE => Ok(format!("{}\n", file::digest(&args[0]))),
-        backup::FETCH_TITLE => fetch(args, &command.output),
+        backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
         leader::MOVE_TITLE => move_leader(state, host, args),
         unit::START_TITLE => Ok(start(state, host)),
@@ -69,56 +72,66 @@ fn version(text: &str) -> Version {
     text.parse().expect("a version in the arguments")
 }
 
-fn frame(name: &str, status: i32, body: &str) -> String {
-    format!("@{name} {status} {}\n{body}\n", body.len())
-}
-
-fn observe(state: &State, name: &str) -> String {
+fn see(state: &State, name: &str, full: bool) -> String {
     let host = &state.hosts[name];
     let Some(version) = host.answers() else {
-        let silent = ["version", "status", "health", "members", "alarms"];
-        return silent
-            .iter()
-            .map(|frame_name| frame(frame_name, 1, ""))
-            .collect();
+        return frame("version", 7, "");
     };
     let header = json!({"cluster_id": 77, "member_id": host.id.0, "revision": state.index, "raft_term": state.term});
+    let page = json!({"etcdserver": version.to_string(), "etcdcluster": format!("{}.0", state.cluster_version)});
+    let status = json!([{"Endpoint": "http://127.0.0.1:2379", "Status": status(state, name, version, &header)}]);
+    let healthy = state.healthy(name);
+    let mut frames = vec![
+        frame("version", 0, &page.to_string()),
+        frame("etcdctl", 0, "/usr/local/bin/etcdctl"),
+        frame("status", 0, &status.to_string()),
+        frame("health", i32::from(!healthy), &health(healthy).to_string()),
+    ];
+    if full {
+        let lists = (members(state, &header), alarms(state, name, &header));
+        frames.push(frame("members", 0, &lists.0.to_string()));
+        frames.push(frame("alarms", 0, &lists.1.to_string()));
+    }
+    frames.concat()
+}
+
+fn status(state: &State, name: &str, version: &Version, header: &Value) -> Value {
+    let host = &state.hosts[name];
     let mut status = json!({"header": header, "version": version.to_string(), "dbSize": 20480,
         "raftIndex": host.applied, "raftTerm": state.term, "raftAppliedIndex": host.applied, "dbSizeInUse": 16384});
-    if let Some(leader) = state.leader {
-        status["leader"] = json!(leader.0);
+    match state.leader {
+        Some(leader) => status["leader"] = json!(leader.0),
+        None => status["errors"] = json!(["etcdserver: no leader"]),
     }
-    let healthy = state.healthy(name);
-    let mut health = json!({"endpoint": "http://127.0.0.1:2379", "health": healthy, "took": "2ms"});
-    if !healthy {
-        health["error"] = json!("context deadline exceeded");
+    if state.alarm {
+        status["errors"] = json!([format!("memberID:{} alarm:NOSPACE ", host.id.0)]);
     }
-    let member = |(name, host): (&String, &super::model::Host)| {
+    status
+}
+
+fn health(healthy: bool) -> Value {
+    let endpoint = "http://127.0.0.1:2379";
+    if healthy {
+        return json!([{"endpoint": endpoint, "health": true, "took": "2ms"}]);
+    }
+    json!([{"endpoint": endpoint, "health": false, "took": "5s", "error": "context deadline exceeded"}])
+}
+
+fn members(state: &State, header: &Value) -> Value {
+    let member = |(name, host): (&String, &Host)| {
         json!({"ID": host.id.0, "name": name, "peerURLs": [format!("http://{name}:2380")],
             "clientURLs": [format!("http://{name}:2379")]})
     };
-    let members: Vec<_> = state.hosts.iter().map(member).collect();
-    let alarms = match state.alarm {
-        true => json!({"header": header, "alarms": [{"memberID": host.id.0, "alarm": 1}]}),
-        false => json!({"header": header}),
-    };
-    let seen = json!({"etcdserver": version.to_string(), "etcdcluster": format!("{}.0", state.cluster_version)});
-    [
-        frame("version", 0, &seen.to_string()),
-        frame(
-            "status",
-            0,
-            &json!([{"Endpoint": "http://127.0.0.1:2379", "Status": status}]).to_string(),
-        ),
-        frame("health", i32::from(!healthy), &json!([health]).to_string()),
-        frame(
-            "members",
-            0,
-            &json!({"header": header, "members": members}).to_string(),
-        ),
-        frame("alarms", 0, &alarms.to_string()),
-    ]
-    .concat()
+    let members: Vec<Value> = state.hosts.iter().map(member).collect();
+    json!({"header": header, "members": members})
+}
+
+fn alarms(state: &State, name: &str, header: &Value) -> Value {
+    if state.alarm {
+        let id = state.hosts[name].id.0;
+        return json!({"header": header, "alarms": [{"memberID": id, "alarm": 1}]});
+    }
+    json!({"header": header})
 }
 
 fn keep(state: &mut State, name: &str, args: &[String]) -> Answer {
@@ -138,7 +151,7 @@ fn keep(state: &mut State, name: &str, args: &[String]) -> Answer {
             return Err(format!("{} has another digest", pair[0]));
         }
         kept.insert(pair[0].clone());
-        copied += &format!("{}\n", pair[0]);
+        copied = copied + &pair[0] + "\n";
     }
     Ok(copied)
 }
@@ -147,10 +160,8 @@ fn missing(state: &State, name: &str, args: &[String]) -> String {
     let staged = state.hosts[name].staged.get(&version(&args[1]));
     let lacks = |pair: &&[String]| !staged.is_some_and(|names| names.contains(&pair[0]));
     let pairs = args[2..].chunks(2);
-    pairs
-        .filter(lacks)
-        .map(|pair| format!("{}\n", pair[0]))
-        .collect()
+    let names: Vec<&str> = pairs.filter(lacks).map(|pair| pair[0].as_str()).collect();
+    names.join("\n")
 }
 
 fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answer {
@@ -189,12 +200,12 @@ fn switch(state: &mut State, name: &str, args: &[String]) -> Answer {
         }
         let link = Installed::Link(release.clone());
         if host.bin.insert(file.clone(), link.clone()) != Some(link) {
-            done += &format!("switched {file}\n");
+            done = done + "switched " + file + "\n";
         }
     }
     for file in &args[at + 1..] {
         if host.bin.remove(file).is_some() {
-            done += &format!("removed {file}\n");
+            done = done + "removed " + file + "\n";
         }
     }
     Ok(done)
@@ -215,12 +226,12 @@ fn take(state: &mut State, name: &str, args: &[String]) -> Answer {
     ))
 }
 
-fn fetch(args: &[String], output: &Sink) -> Answer {
+fn fetch(args: &[String], output: &Sink) -> String {
     let Sink::File(path) = output else {
         panic!("a fetch without a file")
     };
     std::fs::write(path, &args[0]).expect("room for the backup");
-    Ok(String::new())
+    String::new()
 }
 
 fn prune(state: &mut State, name: &str, args: &[String]) -> String {
@@ -250,14 +261,14 @@ fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
     Ok(String::new())
 }
 
-fn stop(state: &mut State, name: &str) -> Answer {
+fn stop(state: &mut State, name: &str) -> String {
     state.tick();
     let same = match state.hosts[name].unit.active {
         "inactive" | "failed" => "same\n",
         _ => "",
     };
     state.stop(name);
-    Ok(format!("{same}{}", properties(state, name)))
+    format!("{same}{}", properties(state, name))
 }
 
 fn start(state: &mut State, name: &str) -> String {
