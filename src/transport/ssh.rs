@@ -27,6 +27,7 @@ mod escalation;
 mod folder;
 mod link;
 mod master;
+mod place;
 mod quote;
 mod remote;
 mod words;

@@ -42,7 +42,8 @@ impl Stdout {
             return std::mem::take(&mut self.pending);
         }
         let certain = self.pending.len().saturating_sub(HELD_BACK);
-        self.pending.drain(..certain).collect()
+        let rest = self.pending.split_off(certain);
+        std::mem::replace(&mut self.pending, rest)
     }
 
     fn begin_found(&mut self) -> bool {

@@ -9,13 +9,12 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::answer::{Stderr, Stdout};
+use super::place::Place;
 use super::remote::Remote;
 use crate::transport::{Input, Sink};
 
-/// The most stdout that is captured.
-const CAPTURE_MOST: usize = 8 << 20;
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 
 /// Why a channel could not be opened. Nothing was run: the script goes out only after the channel stands.
 pub(super) enum NotOpened {
@@ -106,11 +105,11 @@ pub(super) async fn converse<S>(
 
 /// Puts the two streams together.
 fn finished(out: Out, err: &Stderr) -> Result<Answer, NoAnswer> {
-    match (out.captured, err.status()) {
-        (Some(stdout), Some(status)) => Ok(Answer {
+    match err.status() {
+        Some(status) if out.is_complete => Ok(Answer {
             status,
             was_started: err.was_started(),
-            stdout,
+            stdout: out.place.keep(),
             stderr: err.words().to_vec(),
         }),
         _ => Err(NoAnswer::Cut {
@@ -151,8 +150,9 @@ async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
 
 /// How stdout ended.
 struct Out {
-    /// The captured bytes, if the end mark came.
-    captured: Option<Vec<u8>>,
+    place: Place,
+    /// Whether the end mark came.
+    is_complete: bool,
     begun: bool,
     noise: Vec<u8>,
 }
@@ -164,7 +164,7 @@ async fn read_stdout(
     sink: &Sink,
 ) -> Result<Out, NoAnswer> {
     let mut parser = Stdout::new(&remote.mark);
-    let mut into = Place::new(sink).await?;
+    let mut place = Place::new(sink).await?;
     let mut piece = vec![0; PIECE / 4];
     while !parser.is_complete() {
         let n = from.read(&mut piece).await.unwrap_or(0);
@@ -173,14 +173,15 @@ async fn read_stdout(
         } else {
             parser.push(&piece[..n])
         };
-        into.take(&bytes).await?;
+        place.take(&bytes).await?;
         if n == 0 {
             break;
         }
     }
-    let captured = into.finish().await?;
+    place.flush().await?;
     Ok(Out {
-        captured: parser.is_complete().then_some(captured),
+        place,
+        is_complete: parser.is_complete(),
         begun: parser.has_begun(),
         noise: parser.noise().to_vec(),
     })
@@ -197,54 +198,4 @@ async fn read_stderr(mut from: impl AsyncRead + Unpin, remote: &Remote) -> Stder
         }
     }
     parser
-}
-
-/// Where stdout goes.
-enum Place<'a> {
-    Memory(Vec<u8>),
-    File(&'a Path, File),
-}
-
-impl<'a> Place<'a> {
-    async fn new(sink: &'a Sink) -> Result<Self, NoAnswer> {
-        match sink {
-            Sink::Capture => Ok(Self::Memory(Vec::new())),
-            Sink::File(path) => {
-                let mut options = File::options();
-                options.write(true).create_new(true).mode(0o600);
-                let mut file = options
-                    .open(path)
-                    .await
-                    .map_err(|error| NoAnswer::Local(path.clone(), error))?;
-                file.set_max_buf_size(PIECE);
-                Ok(Self::File(path, file))
-            }
-        }
-    }
-
-    async fn take(&mut self, bytes: &[u8]) -> Result<(), NoAnswer> {
-        match self {
-            Self::Memory(all) if all.len() + bytes.len() > CAPTURE_MOST => Err(NoAnswer::TooMuch),
-            Self::Memory(all) => {
-                all.extend_from_slice(bytes);
-                Ok(())
-            }
-            Self::File(path, file) => file
-                .write_all(bytes)
-                .await
-                .map_err(|error| NoAnswer::Local(path.to_owned(), error)),
-        }
-    }
-
-    async fn finish(self) -> Result<Vec<u8>, NoAnswer> {
-        match self {
-            Self::Memory(all) => Ok(all),
-            Self::File(path, mut file) => {
-                file.flush()
-                    .await
-                    .map_err(|error| NoAnswer::Local(path.to_owned(), error))?;
-                Ok(Vec::new())
-            }
-        }
-    }
 }

@@ -15,6 +15,8 @@ use crate::inventory::{HostKeyPolicy, Ssh};
 /// How often an idle connection is probed. NAT boxes forget after a minute or more, and three missed answers end a
 /// dead connection within half a minute, well before any step's deadline.
 const ALIVE_INTERVAL_S: u32 = 10;
+/// What the authentication at a jump host may take.
+const HOP_AUTHENTICATION_S: u64 = 10;
 /// Missed answers until the connection counts as lost.
 const ALIVE_MISSES: u32 = 3;
 
@@ -40,7 +42,6 @@ pub(super) fn write(
     timeout: Duration,
 ) -> Result<Files, String> {
     check_files(ssh)?;
-    let common = common(ssh, timeout)?;
     let user = includes(ssh, &folder.join(format!("{number}.u")))?;
     let mut proxy = String::new();
     let mut hops = Vec::new();
@@ -50,10 +51,12 @@ pub(super) fn write(
             base.with_extension(format!("{}.c", index + 1)),
             base.with_extension(format!("{}.l", index + 1)),
         );
+        let common = common(ssh, timeout, index)?;
         save(&config, &format!("Host *\n{common}{proxy}{user}"))?;
         proxy = proxy_line(&config, &log, &Hop::parse(jump)?);
         hops.push((jump.clone(), log));
     }
+    let common = common(ssh, timeout, ssh.jump.len())?;
     let file = |kind: &str| folder.join(format!("{number}.{kind}"));
     save(&file("c"), &format!("Host *\n{common}{proxy}{user}"))?;
     Ok(Files {
@@ -66,12 +69,14 @@ pub(super) fn write(
 }
 
 /// Options for destination and jump hosts. ssh takes the first value it meets, so these win over the user's.
-fn common(ssh: &Ssh, timeout: Duration) -> Result<String, String> {
+/// Behind jump hosts the time to connect includes theirs, so that the one that hangs is the first to complain.
+fn common(ssh: &Ssh, timeout: Duration, hops: usize) -> Result<String, String> {
     let policy = match ssh.host_key_policy {
         HostKeyPolicy::Strict => "yes",
         HostKeyPolicy::AcceptNew => "accept-new",
     };
-    let seconds = timeout.as_secs().max(1);
+    let hops = hops as u64;
+    let seconds = timeout.as_secs().max(1) * (hops + 1) + HOP_AUTHENTICATION_S * hops;
     let mut text = format!(
         "BatchMode yes\nStrictHostKeyChecking {policy}\nConnectTimeout {seconds}\nConnectionAttempts 1\n\
          ServerAliveInterval {ALIVE_INTERVAL_S}\nServerAliveCountMax {ALIVE_MISSES}\n\

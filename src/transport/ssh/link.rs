@@ -15,14 +15,14 @@ use super::master::Master;
 use super::remote::{KILL_AFTER, Remote};
 use super::words::{Failure, Target};
 use crate::inventory::Escalation;
-use crate::transport::{Command, Output, Sink, Stage, Unreachable};
+use crate::transport::{Command, Output, Stage, Unreachable};
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
 const CHANNELS: usize = 8;
 /// How many connect at once to one sshd or through one jump host. sshd drops connections at random beyond ten
 /// unauthenticated ones (`MaxStartups 10:30:100`).
 const HANDSHAKES: usize = 8;
-/// Attempts until a dropped handshake is an error. The pauses in between add up to about six seconds.
+/// Attempts until a dropped handshake is an error. The pauses in between add up to three to six seconds.
 const ATTEMPTS: u32 = 6;
 /// How long the host may be late with its answer after the deadline and the kill.
 const SLACK: Duration = Duration::from_secs(5);
@@ -120,14 +120,7 @@ impl Link {
             .await
             .expect("the semaphore is never closed");
         let opened = self.open(command, &remote).await?;
-        let answer = self.converse(command, &remote, opened).await;
-        if answer.is_err()
-            && let Sink::File(path) = &command.output
-            && !is_foreign(&answer)
-        {
-            let _ = tokio::fs::remove_file(path).await;
-        }
-        answer
+        self.converse(command, &remote, opened).await
     }
 
     /// Opens a channel. Nothing has been run when this fails, so it may connect anew and try again.
@@ -204,7 +197,8 @@ impl Link {
             return Ok(output(answer, is_over));
         }
         let said = String::from_utf8_lossy(&answer.stderr);
-        let (who, hint) = escalation::refusal(self.escalation, &said);
+        let (who, hint) =
+            escalation::refusal(self.escalation, self.target.ssh.user.as_deref(), &said);
         Err(self
             .target
             .unreachable(Stage::Become(who.to_owned()), &said, hint))
@@ -333,13 +327,6 @@ fn release(child: Child<Arc<Session>>, permit: OwnedSemaphorePermit) {
         let _ = tokio::time::timeout(LINGER, child.wait()).await;
         drop(permit);
     });
-}
-
-/// Whether the local file was there before.
-fn is_foreign(answer: &Result<Output, Unreachable>) -> bool {
-    answer
-        .as_ref()
-        .is_err_and(|error| matches!(error.stage, Stage::LocalFile(_)))
 }
 
 /// The script's answer; a script that had to be ended has the status that `timeout` gives.

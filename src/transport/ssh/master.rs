@@ -17,7 +17,8 @@ use super::config::{self, Files};
 use super::words::{self, Failure, Said, Target};
 use crate::transport::Stage;
 
-/// What key exchange and authentication may take beyond the time to connect: agents and slow hosts included.
+/// What key exchange and authentication may take at each hop beyond the time to connect: agents and slow hosts
+/// included.
 const AUTHENTICATION: Duration = Duration::from_secs(20);
 
 /// A connection that stands.
@@ -38,9 +39,7 @@ impl Master {
         let files = config::write(folder, number, &target.ssh, timeout)
             .map_err(|said| unusable(target, &said))?;
         let hops = u32::try_from(files.hops.len()).unwrap_or(u32::MAX);
-        let limit = timeout
-            .saturating_mul(hops.saturating_add(1))
-            .saturating_add(AUTHENTICATION);
+        let limit = (timeout + AUTHENTICATION).saturating_mul(hops.saturating_add(1));
         let mut command = command(&files, target).map_err(|said| unusable(target, &said))?;
         let mut child = command
             .spawn()

@@ -195,17 +195,33 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_host_without_timeout_still_gives_stdin_and_status() {
+    /// A PATH with these tools alone.
+    fn tools(names: &[&str]) -> tempfile::TempDir {
         let bin = tempfile::tempdir().unwrap();
-        for tool in ["cat", "sleep"] {
+        for tool in names {
             std::os::unix::fs::symlink(format!("/bin/{tool}"), bin.path().join(tool)).unwrap();
         }
-        let (stdout, stderr) = run(&command("cat; exit 9"), bin.path().to_str());
-        assert_eq!(
-            (stdout.as_str(), stderr.as_str()),
-            ("B:cafe\npayloadE:cafe\n", "B:cafe\nR:cafe\nS:cafe:9:\n")
+        bin
+    }
+
+    #[test]
+    fn a_host_without_timeout_still_gives_stdin_and_status() {
+        let bin = tools(&["cat", "sleep"]);
+        let (stdout, stderr) = run(
+            &command("cat; printf \"<$1>\"; exit 9").arg("a b"),
+            bin.path().to_str(),
         );
+        assert_eq!(stdout, "B:cafe\npayload<a b>E:cafe\n");
+        assert_eq!(stderr, "B:cafe\nR:cafe\nS:cafe:9:\n");
+    }
+
+    #[test]
+    fn a_host_without_timeout_still_keeps_the_deadline() {
+        let bin = tools(&["sleep"]);
+        let mut late = command("exec sleep 30");
+        late.deadline = Duration::from_millis(200);
+        let (_, stderr) = run(&late, bin.path().to_str());
+        assert!(stderr.contains("S:cafe:143:"), "{stderr}");
     }
 
     #[test]

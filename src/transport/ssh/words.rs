@@ -132,36 +132,28 @@ fn judge_hop(target: &Target, hop: &str, next: Option<&String>, words: &str) -> 
 
 /// Judges a jump of the user's own ssh configuration: our ssh then only knows that its proxy went away.
 fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
-    let has_own_words = [
-        "Host key verification failed",
-        "Permission denied",
-        "Bad configuration",
-    ]
-    .iter()
-    .any(|text| said.log.contains(text));
-    if has_own_words || !said.log.contains("UNKNOWN port 65535") {
+    if !said.log.contains("UNKNOWN port 65535") {
         return None;
     }
     let name = after(&said.helpers, "connect to host ")
         .or_else(|| after(&said.helpers, "Could not resolve hostname "))
         .and_then(|rest| rest.split([' ', ':']).next())
-        .unwrap_or("of ssh's configuration");
-    let verdict = judge_words(target, name, &said.helpers);
-    let (reason, is_dropped) = verdict.map_or((String::new(), true), |verdict| {
-        (
-            format!("{}: {}; ", verdict.stage, verdict.hint),
-            verdict.is_dropped,
-        )
+        .unwrap_or("ProxyCommand");
+    let mut failure = judge_hop(target, name, None, &said.helpers).unwrap_or_else(|| Failure {
+        unreachable: target.unreachable(
+            Stage::Jump(name.to_owned()),
+            "",
+            "it closed the connection",
+        ),
+        is_dropped: true,
     });
-    let hint = format!(
-        "{reason}see `ProxyJump` and `ProxyCommand` for `{}` in your ssh configuration",
+    let place = format!(
+        "; see `ProxyJump` and `ProxyCommand` for `{}` in your ssh configuration",
         target.address
     );
-    let all = format!("{}\n{}", said.helpers, said.log);
-    Some(Failure {
-        unreachable: target.unreachable(Stage::Jump(name.to_owned()), &all, hint),
-        is_dropped,
-    })
+    failure.unreachable.hint.push_str(&place);
+    failure.unreachable.said = tidy(&format!("{}\n{}", said.helpers, said.log));
+    Some(failure)
 }
 
 /// The rest of the line after the first occurrence.

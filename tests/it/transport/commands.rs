@@ -110,6 +110,20 @@ async fn a_file_is_sent_and_one_is_received_with_mode_0600() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_not_received_whole_is_removed() {
+    let sshd = Sshd::start("");
+    let reach = Reach::new(&[sshd.host("a")]);
+    let target = sshd.path("target");
+    let mut command = read("head -c 100000 /dev/zero; kill -9 $(ps -o sid= -p $$); sleep 9");
+    command.output = Sink::File(target.clone());
+    let error = reach.run("a", command).await.unwrap_err();
+    assert_eq!(
+        (error.stage, target.exists()),
+        (Stage::Lost("try".into()), false)
+    );
+}
+
+#[tokio::test]
 async fn more_output_than_can_be_captured_is_an_error_and_the_host_stays_reachable() {
     let sshd = Sshd::start("");
     let reach = Reach::new(&[sshd.host("a")]);

@@ -33,14 +33,7 @@ async fn a_connection_that_dies_under_a_command_is_lost_and_the_next_command_con
 async fn a_connection_that_died_between_commands_is_not_noticed() {
     let sshd = Sshd::start("");
     let reach = Reach::new(&[sshd.host("a")]);
-    let shell = reach
-        .run(
-            "a",
-            read("cat /proc/$PPID/stat; echo; ps -o ppid= -p $PPID"),
-        )
-        .await
-        .unwrap();
-    assert!(shell.is_success());
+    reach.run("a", read("true")).await.unwrap();
     let folder = std::fs::read_dir(reach.runtime.path())
         .unwrap()
         .next()
@@ -60,6 +53,46 @@ async fn a_connection_that_died_between_commands_is_not_noticed() {
         reach.run("a", read("echo again")).await.unwrap().text(),
         "again\n"
     );
+}
+
+#[tokio::test]
+async fn a_host_that_hangs_is_given_up_soon_after_the_deadline_and_asked_anew() {
+    let sshd = Sshd::start("");
+    let reach = Reach::new(&[sshd.host("a")]);
+    let marker = sshd.path("begun");
+    let mut script = read("touch \"$1\"; sleep 20").arg(marker.to_str().unwrap());
+    script.deadline = Duration::from_secs(1);
+    let freeze = async {
+        sshd::until("the script runs", || marker.exists()).await;
+        sshd.sessions().into_iter().for_each(sshd::freeze);
+    };
+    let (late, ()) = tokio::join!(reach.run("a", script), freeze);
+    let after = Duration::from_secs(1);
+    assert_eq!(
+        late.unwrap_err().stage,
+        Stage::Deadline {
+            title: "try".into(),
+            after
+        }
+    );
+    assert_eq!(
+        reach.run("a", read("echo again")).await.unwrap().text(),
+        "again\n"
+    );
+}
+
+#[tokio::test]
+async fn ctrl_c_on_the_terminal_reaches_neither_masters_nor_keeper() {
+    let sshd = Sshd::start("");
+    let reach = Reach::new(&[sshd.host("a")]);
+    reach.run("a", read("true")).await.unwrap();
+    let own = rustix::process::getpgrp();
+    let processes = reach.processes();
+    assert!(processes.len() >= 2, "a master and the keeper");
+    for pid in processes {
+        let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap());
+        assert_ne!(rustix::process::getpgid(pid).unwrap(), own);
+    }
 }
 
 #[tokio::test]

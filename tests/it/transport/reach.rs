@@ -235,6 +235,25 @@ async fn a_jump_host_that_refuses_is_named_with_sshs_words() {
 }
 
 #[tokio::test]
+async fn a_jump_host_that_never_answers_is_named() {
+    let (jump, target) = (Sshd::start(""), Sshd::start(""));
+    let mut host = behind(&jump, &target);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    host.ssh
+        .jump
+        .insert(0, silent.local_addr().unwrap().to_string());
+    let runtime = runtime();
+    let settings = Settings {
+        connect_timeout: Duration::from_secs(1),
+        ..settings(runtime.path().into())
+    };
+    let reach = Ssh::new(std::slice::from_ref(&host), settings).unwrap();
+    let error = reach.run("a", read("true")).await.unwrap_err();
+    assert_eq!(error.stage, Stage::Jump(host.ssh.jump[0].clone()));
+    assert!(error.said.contains("timed out"), "{}", error.said);
+}
+
+#[tokio::test]
 async fn the_key_of_a_jump_host_is_checked_as_strictly() {
     let (jump, target) = (Sshd::start(""), Sshd::start(""));
     let mut host = behind(&jump, &target);

@@ -51,6 +51,11 @@ impl Sshd {
         sshd
     }
 
+    /// The processes of its connections, and what runs in them.
+    pub fn sessions(&self) -> Vec<u32> {
+        descendants(self.child.id())
+    }
+
     /// A file in its folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -82,7 +87,7 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        let all = descendants(self.child.id());
+        let all = self.sessions();
         let _ = self.child.kill();
         let _ = self.child.wait();
         for pid in all {
@@ -206,8 +211,17 @@ fn processes(file: &str) -> Vec<(u32, String)> {
 
 /// Kills one process.
 pub fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+/// Stops one process, as a host that hangs does.
+pub fn freeze(pid: u32) {
+    signal(pid, rustix::process::Signal::STOP);
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    let _ = rustix::process::kill_process(pid, signal);
 }
 
 /// Waits until this holds.
