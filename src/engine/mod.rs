@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 use crate::event::{Ending, Kind};
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
+use crate::plan::lint::lint;
 use crate::plan::{Hop, Lane, OnFailure, Plan, StepId, Wave};
 use crate::transport::{Transport, Unreachable};
 
@@ -23,7 +24,6 @@ pub mod cancel;
 mod ending;
 pub mod guard;
 pub mod lane;
-mod shim;
 pub mod wait;
 
 pub use cancel::Interrupt;
@@ -118,7 +118,7 @@ impl Engine {
     /// Executes the first hop of `plan` and tells how the cluster is afterwards.
     pub async fn run(&self, cluster: &Cluster, plan: &Plan) -> Ending {
         let ledger = Ledger::default();
-        let mut ending = if let Err(broken) = shim::lint(plan) {
+        let mut ending = if let Err(broken) = lint(plan) {
             ending::unsound(cluster, &broken)
         } else {
             let end = self.hop(cluster, plan, &ledger).await;

@@ -1,8 +1,7 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
-
-mod cli;
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+mod cli;
 mod engine;
 mod engine_rig;
 mod facts;
@@ -10,15 +9,15 @@ mod inventory;
 mod layering;
 mod lint;
 mod local_shell;
+mod preflight;
+mod releases;
+mod releases_kit;
+mod releases_server;
+mod releases_url;
 mod reporters;
 mod scenarios;
 mod sim;
 mod sweep;
 mod transport;
-mod preflight;
 mod undo;
 mod world;
-mod releases;
-mod releases_kit;
-mod releases_server;
-mod releases_url;
