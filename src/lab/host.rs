@@ -147,6 +147,12 @@ impl Host {
 
     /// Kills everything that runs on it at once and unmounts its file system.
     pub(super) fn power_cut(&self) -> Result<(), LabError> {
+        // By its own number first: a process that was started a moment ago is not in the group yet.
+        if let Some(child) = self.slot().as_mut() {
+            child
+                .kill()
+                .map_err(LabError::io("cut the power of", &self.folder))?;
+        }
         cgroup::kill(&self.group)?;
         self.after_the_end()
     }

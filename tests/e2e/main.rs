@@ -7,5 +7,7 @@
 
 mod common;
 mod lab;
+mod refusals;
 mod rehearse;
+mod upgrade;
 mod writer;

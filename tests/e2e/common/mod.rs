@@ -1,5 +1,7 @@
 //! What every end-to-end test starts with: a lab, a cluster, and their end whatever happens.
 
+pub mod run;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
