@@ -1,7 +1,5 @@
 //! Findings that no scenario shows: each is broken into a healthy cluster and told with its severity and subject.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeSet;
 
 use runner::etcd::MemberId;

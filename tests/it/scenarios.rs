@@ -296,7 +296,11 @@ impl Different {
 /// What a person sees, and what must hold whatever is seen.
 fn screen(scenario: &Scenario, world: &World, planned: &Planned) -> String {
     let mut screen = format!("{}\n\n", scenario.about);
-    screen += &render::planned(planned, Style::default());
+    let text = render::planned(planned, Style::default());
+    fits(&text);
+    let coloured = render::planned(planned, Style { colour: true });
+    assert_eq!(text, without_colour(&coloured));
+    screen += &text;
     if let Some(plan) = &planned.plan {
         assert_eq!(lint::lint(plan), Ok(()));
         let leader = seats::leader(&world.facts).unwrap();
@@ -321,6 +325,22 @@ fn screen(scenario: &Scenario, world: &World, planned: &Planned) -> String {
         "a plan in spite of a refusal"
     );
     screen
+}
+
+/// Every line that can be broken ends within 80 columns.
+fn fits(text: &str) {
+    for line in text.lines().filter(|line| line.chars().count() > 80) {
+        assert!(!line.trim().contains(' '), "too long: {line}");
+    }
+}
+
+fn without_colour(text: &str) -> String {
+    let mut plain = String::new();
+    for (at, part) in text.split("\u{1b}[").enumerate() {
+        let rest = part.split_once('m').map_or(part, |(_, rest)| rest);
+        plain += if at == 0 { part } else { rest };
+    }
+    plain
 }
 
 /// Every code stands in the table of the preflight's page, and can be acknowledged if it asks for that.

@@ -65,11 +65,8 @@ fn one_finding(finding: &Finding, style: Style) -> String {
         Severity::Note => "note",
     };
     let head = format!("{severity} {}", finding.code);
-    let mut text = format!(
-        "{}: {}\n",
-        style.severity(finding.severity, &head),
-        finding.subject
-    );
+    let heading = wrapped(&format!("{head}: {}", finding.subject), 0, 4);
+    let mut text = heading.replacen(&head, &style.severity(finding.severity, &head), 1);
     text += &wrapped(&finding.reason, 4, 4);
     let mut labelled = |label: &str, what: &str| {
         if !what.is_empty() {
