@@ -105,8 +105,9 @@ fn status(end: &End, ledger: &Ledger, healthy: bool) -> Exit {
     match (&stop.failure, &stop.repair) {
         (Failure::Abandoned, Repair::NotNeeded) => Exit::Interrupted,
         (Failure::Abandoned, _) => Exit::NeedsPerson,
-        (Failure::Refused(_), Repair::NotNeeded) if !ledger.is_changed() => Exit::Refused,
-        (Failure::Unreachable(_), Repair::NotNeeded) if !ledger.is_changed() => Exit::Unreachable,
+        // No member was touched: what was staged or backed up before is told by `changed` and `left`.
+        (Failure::Refused(_), Repair::NotNeeded) if !ledger.is_disrupted() => Exit::Refused,
+        (Failure::Unreachable(_), Repair::NotNeeded) if !ledger.is_disrupted() => Exit::Unreachable,
         (_, Repair::NotNeeded | Repair::PutBack) if healthy => Exit::PutBack,
         _ => Exit::NeedsPerson,
     }

@@ -5,6 +5,7 @@
 mod cli;
 mod engine;
 mod engine_rig;
+mod engine_scripts;
 mod facts;
 mod inventory;
 mod layering;

@@ -1,5 +1,7 @@
 //! The fault sweep: an upgrade with every kind of fault at every command, and what must hold whatever happens.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use runner::event::Ending;
 
 use crate::engine_rig::{Rig, new, old};
@@ -115,7 +117,7 @@ fn status_is_true(ending: &Ending, state: &State, context: &str) {
     let all = state.hosts.len();
     match ending.status {
         0 => assert_eq!(plans::at(state, &new()).len(), all, "{context}: {ending:?}"),
-        3 | 4 => assert!(!ending.changed, "{context}: {ending:?}"),
+        3 | 4 => assert_eq!(state.stops, Vec::<String>::new(), "{context}: {ending:?}"),
         5 => assert!(healthy, "{context}: {ending:?}"),
         6 => {}
         other => panic!("{context}: status {other}: {ending:?}"),
@@ -153,8 +155,22 @@ fn told_is_true(ending: &Ending, state: &State, context: &str) {
     }
 }
 
+/// A cluster that does not answer at all cannot be backed up, so no plan begins there: a person starts the unit.
+fn start_the_only_member(rig: &Rig) {
+    let mut state = rig.sim.state();
+    if state.hosts.len() > 1 || state.hosts["etcd-1"].serves() {
+        return;
+    }
+    if state.hosts["etcd-1"].process.is_none() {
+        state.start("etcd-1");
+    }
+    let process = state.host("etcd-1").process.as_mut().unwrap();
+    process.started -= std::time::Duration::from_secs(60);
+}
+
 async fn recover(rig: &mut Rig, context: &str) {
     rig.sim.mend();
+    start_the_only_member(rig);
     let ending = rig.upgrade().await;
     assert_eq!(
         ending.status, 0,

@@ -1,5 +1,7 @@
 //! A small deterministic model of a cluster behind [`Transport`], with faults at chosen commands.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
