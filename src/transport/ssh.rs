@@ -37,7 +37,7 @@ mod words;
 pub struct Settings {
     /// How many hosts are talked to at once.
     pub forks: usize,
-    /// The most that TCP and sshd's greeting may take, for each hop.
+    /// The most that TCP and sshd's greeting may take, for each host on the way.
     pub connect_timeout: Duration,
     /// Where the private folder with the control sockets is made, if that is a short path that only we can write to.
     /// Else it is `$XDG_RUNTIME_DIR` or /tmp.

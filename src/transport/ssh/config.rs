@@ -16,7 +16,7 @@ use crate::inventory::{HostKeyPolicy, Ssh};
 /// dead connection within half a minute, well before any step's deadline.
 const ALIVE_INTERVAL_S: u32 = 10;
 /// What the authentication at a jump host may take.
-const HOP_AUTHENTICATION_S: u64 = 10;
+const JUMP_AUTHENTICATION_S: u64 = 10;
 /// Missed answers until the connection counts as lost.
 const ALIVE_MISSES: u32 = 3;
 
@@ -31,7 +31,7 @@ pub(super) struct Files {
     /// What ssh's helpers, such as a `ProxyCommand` of the user's configuration, and banners say.
     pub(super) stderr: PathBuf,
     /// Each jump host with the file that has its ssh's words.
-    pub(super) hops: Vec<(String, PathBuf)>,
+    pub(super) jumps: Vec<(String, PathBuf)>,
 }
 
 /// Writes the files for an attempt with this number, or says what in the settings cannot be used.
@@ -44,17 +44,14 @@ pub(super) fn write(
     check_files(ssh)?;
     let user = includes(ssh, &folder.join(format!("{number}.u")))?;
     let mut proxy = String::new();
-    let mut hops = Vec::new();
+    let mut jumps = Vec::new();
     for (index, jump) in ssh.jump.iter().enumerate() {
-        let base = folder.join(format!("{number}.{}", index + 1));
-        let (config, log) = (
-            base.with_extension(format!("{}.c", index + 1)),
-            base.with_extension(format!("{}.l", index + 1)),
-        );
+        let file = |kind: &str| folder.join(format!("{number}.{}.{kind}", index + 1));
+        let (config, log) = (file("c"), file("l"));
         let common = common(ssh, timeout, index)?;
         save(&config, &format!("Host *\n{common}{proxy}{user}"))?;
-        proxy = proxy_line(&config, &log, &Hop::parse(jump)?);
-        hops.push((jump.clone(), log));
+        proxy = proxy_line(&config, &log, &Jump::parse(jump)?);
+        jumps.push((jump.clone(), log));
     }
     let common = common(ssh, timeout, ssh.jump.len())?;
     let file = |kind: &str| folder.join(format!("{number}.{kind}"));
@@ -64,19 +61,19 @@ pub(super) fn write(
         config: file("c"),
         log: file("l"),
         stderr: file("e"),
-        hops,
+        jumps,
     })
 }
 
 /// Options for destination and jump hosts. ssh takes the first value it meets, so these win over the user's.
 /// Behind jump hosts the time to connect includes theirs, so that the one that hangs is the first to complain.
-fn common(ssh: &Ssh, timeout: Duration, hops: usize) -> Result<String, String> {
+fn common(ssh: &Ssh, timeout: Duration, jumps: usize) -> Result<String, String> {
     let policy = match ssh.host_key_policy {
         HostKeyPolicy::Strict => "yes",
         HostKeyPolicy::AcceptNew => "accept-new",
     };
-    let hops = hops as u64;
-    let seconds = timeout.as_secs().max(1) * (hops + 1) + HOP_AUTHENTICATION_S * hops;
+    let jumps = jumps as u64;
+    let seconds = timeout.as_secs().max(1) * (jumps + 1) + JUMP_AUTHENTICATION_S * jumps;
     let mut text = format!(
         "BatchMode yes\nStrictHostKeyChecking {policy}\nConnectTimeout {seconds}\nConnectionAttempts 1\n\
          ServerAliveInterval {ALIVE_INTERVAL_S}\nServerAliveCountMax {ALIVE_MISSES}\n\
@@ -151,32 +148,32 @@ fn value(path: &Path) -> Result<String, String> {
     Ok(format!("\"{text}\""))
 }
 
-/// The line that reaches the next host through this hop. It is run by the user's shell, whichever that is.
-fn proxy_line(config: &Path, log: &Path, hop: &Hop) -> String {
+/// The line that reaches the next host through this jump host. It is run by the user's shell, whichever that is.
+fn proxy_line(config: &Path, log: &Path, jump: &Jump) -> String {
     let mut line = format!(
         "ProxyCommand ssh -F {} -E {} -W '[%h]:%p'",
         config.display(),
         log.display()
     );
-    if let Some(user) = &hop.user {
+    if let Some(user) = &jump.user {
         let _ = write!(line, " -l '{}'", user.replace('%', "%%"));
     }
-    if let Some(port) = hop.port {
+    if let Some(port) = jump.port {
         let _ = write!(line, " -p {port}");
     }
-    let _ = writeln!(line, " -- '{}'", hop.host.replace('%', "%%"));
+    let _ = writeln!(line, " -- '{}'", jump.host.replace('%', "%%"));
     line
 }
 
 /// A jump host as `ssh -J` takes it.
 #[derive(Debug, PartialEq, Eq)]
-struct Hop {
+struct Jump {
     user: Option<String>,
     host: String,
     port: Option<u16>,
 }
 
-impl Hop {
+impl Jump {
     /// Reads `[ssh://][user@]host[:port]`; an IPv6 address with a port stands in brackets.
     fn parse(text: &str) -> Result<Self, String> {
         let bad = || format!("`{text}` is not a jump host; write `[user@]host[:port]`");
@@ -222,23 +219,23 @@ mod tests {
 
     #[test]
     fn jump_hosts_are_read_as_ssh_reads_them() {
-        let hop = |user: Option<&str>, host: &str, port| Hop {
+        let jump = |user: Option<&str>, host: &str, port| Jump {
             user: user.map(Into::into),
             host: host.into(),
             port,
         };
-        assert_eq!(Hop::parse("bastion"), Ok(hop(None, "bastion", None)));
+        assert_eq!(Jump::parse("bastion"), Ok(jump(None, "bastion", None)));
         assert_eq!(
-            Hop::parse("ops@bastion:2222"),
-            Ok(hop(Some("ops"), "bastion", Some(2222)))
+            Jump::parse("ops@bastion:2222"),
+            Ok(jump(Some("ops"), "bastion", Some(2222)))
         );
         assert_eq!(
-            Hop::parse("ssh://ops@[fd00::1]:22"),
-            Ok(hop(Some("ops"), "fd00::1", Some(22)))
+            Jump::parse("ssh://ops@[fd00::1]:22"),
+            Ok(jump(Some("ops"), "fd00::1", Some(22)))
         );
         assert_eq!(
-            Hop::parse("fe80::1%eth0"),
-            Ok(hop(None, "fe80::1%eth0", None))
+            Jump::parse("fe80::1%eth0"),
+            Ok(jump(None, "fe80::1%eth0", None))
         );
         for bad in [
             "",
@@ -251,7 +248,7 @@ mod tests {
             "$(id)",
             "[::1]22",
         ] {
-            assert!(Hop::parse(bad).is_err(), "{bad}");
+            assert!(Jump::parse(bad).is_err(), "{bad}");
         }
     }
 
@@ -320,7 +317,7 @@ mod tests {
         assert!(read("5.c").contains("5.2.l -W '[%h]:%p' -- 'b'\n"));
         assert_eq!(
             files
-                .hops
+                .jumps
                 .iter()
                 .map(|(name, _)| name.as_str())
                 .collect::<Vec<_>>(),

@@ -39,7 +39,7 @@ const ALIVE: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     /// Where sockets, configurations and logs are.
     pub(super) folder: PathBuf,
-    /// For TCP and the banner, each hop.
+    /// For TCP and the banner, each host on the way.
     pub(super) connect_timeout: Duration,
     /// How many hosts are talked to at once.
     pub(super) forks: Semaphore,

@@ -17,7 +17,7 @@ use super::config::{self, Files};
 use super::words::{self, Failure, Said, Target};
 use crate::transport::Stage;
 
-/// What key exchange and authentication may take at each hop beyond the time to connect: agents and slow hosts
+/// What key exchange and authentication may take at each host on the way beyond the time to connect: agents and slow hosts
 /// included.
 const AUTHENTICATION: Duration = Duration::from_secs(20);
 
@@ -38,8 +38,8 @@ impl Master {
     ) -> Result<Self, Failure> {
         let files = config::write(folder, number, &target.ssh, timeout)
             .map_err(|said| unusable(target, &said))?;
-        let hops = u32::try_from(files.hops.len()).unwrap_or(u32::MAX);
-        let limit = (timeout + AUTHENTICATION).saturating_mul(hops.saturating_add(1));
+        let jumps = u32::try_from(files.jumps.len()).unwrap_or(u32::MAX);
+        let limit = (timeout + AUTHENTICATION).saturating_mul(jumps.saturating_add(1));
         let mut command = command(&files, target).map_err(|said| unusable(target, &said))?;
         let mut child = command
             .spawn()
@@ -103,8 +103,8 @@ fn command(files: &Files, target: &Target) -> Result<Command, String> {
 /// Everything that was said.
 fn heard(files: &Files) -> Said {
     Said {
-        hops: files
-            .hops
+        jumps: files
+            .jumps
             .iter()
             .map(|(name, log)| (name.clone(), read(log)))
             .collect(),

@@ -26,7 +26,7 @@ pub(super) struct Target {
 #[derive(Debug, Default)]
 pub(super) struct Said {
     /// Each jump host of the inventory with the words of the ssh that reached it.
-    pub(super) hops: Vec<(String, String)>,
+    pub(super) jumps: Vec<(String, String)>,
     /// The words of the ssh that reached the host.
     pub(super) log: String,
     /// Words of its helpers: processes for `ProxyJump` and `ProxyCommand` of the user's configuration, banners.
@@ -68,11 +68,11 @@ impl Target {
 
 /// Finds what failed. The jump host nearest to us that complains is the cause of everything after it.
 pub(super) fn judge(target: &Target, said: &Said) -> Failure {
-    for (index, (hop, words)) in said.hops.iter().enumerate() {
-        if let Some(failure) = judge_hop(
+    for (index, (jump, words)) in said.jumps.iter().enumerate() {
+        if let Some(failure) = judge_jump(
             target,
-            hop,
-            said.hops.get(index + 1).map(|(name, _)| name),
+            jump,
+            said.jumps.get(index + 1).map(|(name, _)| name),
             words,
         ) {
             return failure;
@@ -98,7 +98,7 @@ pub(super) fn judge(target: &Target, said: &Said) -> Failure {
 }
 
 /// Judges what the ssh to one jump host of the inventory said; `next` is the jump host after it.
-fn judge_hop(target: &Target, hop: &str, next: Option<&String>, words: &str) -> Option<Failure> {
+fn judge_jump(target: &Target, jump: &str, next: Option<&String>, words: &str) -> Option<Failure> {
     let failure = |stage, hint: String, is_dropped| {
         Some(Failure {
             unreachable: target.unreachable(stage, words, hint),
@@ -108,7 +108,7 @@ fn judge_hop(target: &Target, hop: &str, next: Option<&String>, words: &str) -> 
     if let Some(reason) = after(words, "open failed: connect failed: ") {
         let beyond = next.unwrap_or(&target.address);
         let hint = format!(
-            "jump host `{hop}` could not reach `{beyond}`: is the address right as seen from there, and does a firewall allow it?"
+            "jump host `{jump}` could not reach `{beyond}`: is the address right as seen from there, and does a firewall allow it?"
         );
         return match next {
             Some(next) => failure(Stage::Jump(next.clone()), hint, false),
@@ -118,16 +118,16 @@ fn judge_hop(target: &Target, hop: &str, next: Option<&String>, words: &str) -> 
     }
     if words.contains("administratively prohibited") {
         let hint = format!(
-            "sshd on jump host `{hop}` forbids forwarding: set `AllowTcpForwarding yes` there, or use another jump host"
+            "sshd on jump host `{jump}` forbids forwarding: set `AllowTcpForwarding yes` there, or use another jump host"
         );
-        return failure(Stage::Jump(hop.to_owned()), hint, false);
+        return failure(Stage::Jump(jump.to_owned()), hint, false);
     }
-    let verdict = judge_words(target, bare_host(hop), words)?;
+    let verdict = judge_words(target, bare_host(jump), words)?;
     let hint = format!(
-        "on the way to jump host `{hop}`, {}: {}",
+        "on the way to jump host `{jump}`, {}: {}",
         verdict.stage, verdict.hint
     );
-    failure(Stage::Jump(hop.to_owned()), hint, verdict.is_dropped)
+    failure(Stage::Jump(jump.to_owned()), hint, verdict.is_dropped)
 }
 
 /// Judges a jump of the user's own ssh configuration: our ssh then only knows that its proxy went away.
@@ -139,14 +139,8 @@ fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
         .or_else(|| after(&said.helpers, "Could not resolve hostname "))
         .and_then(|rest| rest.split([' ', ':']).next())
         .unwrap_or("ProxyCommand");
-    let mut failure = judge_hop(target, name, None, &said.helpers).unwrap_or_else(|| Failure {
-        unreachable: target.unreachable(
-            Stage::Jump(name.to_owned()),
-            "",
-            "it closed the connection",
-        ),
-        is_dropped: true,
-    });
+    let mut failure =
+        judge_jump(target, name, None, &said.helpers).unwrap_or_else(|| silent(target, name, said));
     let place = format!(
         "; see `ProxyJump` and `ProxyCommand` for `{}` in your ssh configuration",
         target.address
@@ -154,6 +148,27 @@ fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
     failure.unreachable.hint.push_str(&place);
     failure.unreachable.said = tidy(&format!("{}\n{}", said.helpers, said.log));
     Some(failure)
+}
+
+/// Judges a proxy with unknown words or none. Without a word it is as if the host had not answered; if the end came at
+/// once, sshd may have dropped a handshake.
+fn silent(target: &Target, name: &str, said: &Said) -> Failure {
+    let has_words = !said.helpers.trim().is_empty();
+    let is_late = said.log.contains("timed out");
+    let stage = if has_words {
+        Stage::Jump(name.to_owned())
+    } else {
+        Stage::Tcp(target.address.clone())
+    };
+    let hint = if is_late {
+        "no answer in time: is the host up?"
+    } else {
+        "the connection was closed: is sshd running there?"
+    };
+    Failure {
+        unreachable: target.unreachable(stage, "", hint),
+        is_dropped: !has_words && !is_late,
+    }
 }
 
 /// The rest of the line after the first occurrence.
@@ -171,10 +186,10 @@ fn is_lookup(reason: &str) -> bool {
 }
 
 /// The host in a jump host's specification.
-fn bare_host(hop: &str) -> &str {
-    hop.rsplit('@')
+fn bare_host(jump: &str) -> &str {
+    jump.rsplit('@')
         .next()
-        .unwrap_or(hop)
+        .unwrap_or(jump)
         .trim_start_matches("ssh://")
 }
 

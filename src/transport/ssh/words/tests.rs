@@ -128,7 +128,7 @@ fn configuration_and_lookup_are_told_apart() {
 #[test]
 fn the_jump_host_nearest_to_us_that_complains_is_the_cause() {
     let said = Said {
-        hops: vec![
+        jumps: vec![
             (
                 "ops@bastion".into(),
                 "ops@bastion: Permission denied (publickey).\n".into(),
@@ -163,19 +163,19 @@ fn what_a_jump_host_cannot_reach_is_the_hosts_fault_or_that_of_the_next_jump_hos
     let words =
         "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n";
     let mut said = Said {
-        hops: vec![("bastion".into(), words.into())],
+        jumps: vec![("bastion".into(), words.into())],
         ..Said::default()
     };
     assert_eq!(
         judge(&target(), &said).unreachable.stage,
         Stage::Tcp("10.0.0.11".into())
     );
-    said.hops[0].1 = words.replace("Connection refused", "Name or service not known");
+    said.jumps[0].1 = words.replace("Connection refused", "Name or service not known");
     assert_eq!(
         judge(&target(), &said).unreachable.stage,
         Stage::NameLookup("10.0.0.11".into())
     );
-    said.hops.push(("inner".into(), String::new()));
+    said.jumps.push(("inner".into(), String::new()));
     assert_eq!(
         judge(&target(), &said).unreachable.stage,
         Stage::Jump("inner".into())
@@ -213,10 +213,37 @@ fn a_jump_of_the_users_configuration_keeps_its_words() {
         (failure.unreachable.stage, failure.is_dropped),
         (Stage::Tcp("10.0.0.11".into()), false)
     );
-    let failure = judged("");
+    let failure = judged("nsenter: reassociate to namespace 'ns/net' failed: Invalid argument\n");
     assert_eq!(
         (failure.unreachable.stage, failure.is_dropped),
-        (Stage::Jump("ProxyCommand".into()), true)
+        (Stage::Jump("ProxyCommand".into()), false)
+    );
+}
+
+#[test]
+fn a_proxy_without_a_word_is_a_host_that_does_not_answer() {
+    let judged = |log: &str| {
+        judge(
+            &target(),
+            &Said {
+                log: log.into(),
+                ..Said::default()
+            },
+        )
+    };
+    let closed = judged(
+        "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535\n",
+    );
+    assert_eq!(
+        (closed.unreachable.stage, closed.is_dropped),
+        (Stage::Tcp("10.0.0.11".into()), true)
+    );
+    let late = judged(
+        "Connection timed out during banner exchange\nConnection to UNKNOWN port 65535 timed out\n",
+    );
+    assert_eq!(
+        (late.unreachable.stage, late.is_dropped),
+        (Stage::Tcp("10.0.0.11".into()), false)
     );
 }
 
