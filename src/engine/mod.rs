@@ -15,11 +15,7 @@ use futures_util::future::join_all;
 use crate::event::{Ending, Kind};
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
-<<<<<<< HEAD
-use crate::plan::lint::lint;
-=======
 use crate::plan::lint;
->>>>>>> engine
 use crate::plan::{Hop, Lane, OnFailure, Plan, StepId, Wave};
 use crate::transport::{Transport, Unreachable};
 
@@ -122,11 +118,7 @@ impl Engine {
     /// Executes the first hop of `plan` and tells how the cluster is afterwards.
     pub async fn run(&self, cluster: &Cluster, plan: &Plan) -> Ending {
         let ledger = Ledger::default();
-<<<<<<< HEAD
-        let mut ending = if let Err(broken) = lint(plan) {
-=======
         let mut ending = if let Err(broken) = lint::lint(plan) {
->>>>>>> engine
             ending::unsound(cluster, &broken)
         } else {
             let end = self.hop(cluster, plan, &ledger).await;
