@@ -9,11 +9,11 @@ use super::telling::Telling;
 use crate::cli::Target;
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
+use crate::etcd::catalogue::Catalogue;
 use crate::exit::Exit;
 use crate::facts::{Arch, ClusterFacts};
 use crate::inventory::{ReleaseSource, Selected};
 use crate::plan::path::Available;
-use crate::plan::rules::Rules;
 use crate::plan::upgrade::{self, Binary, Releases, Request};
 use crate::plan::{Finding, Planned, Severity};
 use crate::releases::{self, Release, ReleaseError};
@@ -95,7 +95,7 @@ pub async fn decide(
         target,
         available: &available,
         releases: &binaries(&found),
-        rules: &Rules::default(),
+        rules: Catalogue::embedded(),
         on_failure: goal.target.on_failure.into(),
         settle_least_s: goal.target.settle.map_or(0, |least| least.as_secs()),
         step_timeout_s: session
@@ -132,14 +132,13 @@ async fn prepare(
         Ok(releases::Available::Listed(versions)) => Available::Listed(versions),
         Err(error) => return Ok(Err(error)),
     };
-    let rules = Rules::default();
     let needed = upgrade::needed(
         &selected.cluster,
         &selected.chosen,
         facts,
         target,
         &available,
-        &rules,
+        Catalogue::embedded(),
     );
     let mut found = Vec::new();
     for (version, arch) in needed {

@@ -205,8 +205,8 @@ fn text(cluster: &str, hosts: &BTreeMap<&str, HostStatus>, paint: Paint) -> Stri
             .view
             .as_ref()
             .and_then(|view| view.health.as_ref().err());
-        let notes = [status.error.as_ref(), status.silent.as_ref(), unwell];
-        for note in notes.into_iter().flatten() {
+        // An error names its host itself, and is printed as one after the table.
+        for note in [status.silent.as_ref(), unwell].into_iter().flatten() {
             let _ = writeln!(text, "{host}: {}", one_line(note));
         }
     }

@@ -200,6 +200,13 @@ impl Board {
     }
 }
 
+impl ClusterRow {
+    /// Whether any step has begun, or it is over without one.
+    pub fn has_begun(&self) -> bool {
+        self.ending.is_some() || self.hop_number > 1 || self.hosts.iter().any(|row| row.begun > 0)
+    }
+}
+
 impl HostRow {
     fn start(&mut self, step: StepId, what: &str, undo: bool, at: Timestamp) {
         if let Some(place) = self.steps.iter().position(|id| *id == step)

@@ -64,9 +64,7 @@ impl Looking {
                 if let Some(phase) = &mut self.now {
                     phase.missing.retain(|missing| missing != host);
                 }
-                failed
-                    .as_ref()
-                    .map(|why| one_line(&format!("{host}: {why}")))
+                failed.as_ref().map(|why| one_line(why))
             }
             Talk::Over => {
                 self.now = None;

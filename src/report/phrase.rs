@@ -105,7 +105,7 @@ fn undo_mark(undo: bool) -> &'static str {
 
 fn planned(cluster: &str, plan: Option<&Plan>, findings: &[Finding]) -> Vec<String> {
     let head = plan.map_or_else(
-        || "no plan".to_owned(),
+        || no_plan(findings).to_owned(),
         |plan| {
             let steps = count(
                 plan.hops.first().map_or(0, |hop| hop.steps().count()),
@@ -134,6 +134,17 @@ fn planned(cluster: &str, plan: Option<&Plan>, findings: &[Finding]) -> Vec<Stri
         .chain(notes)
         .map(|text| format!("{}: {}", one_line(cluster), one_line(&text)))
         .collect()
+}
+
+fn no_plan(findings: &[Finding]) -> &'static str {
+    let blocked = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Block);
+    if blocked {
+        "no plan, a finding blocks"
+    } else {
+        "nothing to do"
+    }
 }
 
 /// The severity in the words of contract.md.

@@ -77,7 +77,8 @@ impl Bars {
         };
         self.draw_looking(canvas);
         let board = std::mem::take(&mut self.board);
-        for cluster in &board.clusters {
+        // A plan alone draws nothing: it may wait for an answer, and the question must stay readable.
+        for cluster in board.clusters.iter().filter(|row| row.has_begun()) {
             self.draw_cluster(cluster, &board, canvas);
         }
         self.board = board;

@@ -109,6 +109,11 @@ fn bars_of_a_member_that_starts_fit_200_80_and_40_columns() {
 }
 
 #[test]
+fn bars_stay_away_while_a_plan_waits_for_its_answer() {
+    assert_eq!(screen(&built(Stream::planned), 80, 5), "");
+}
+
+#[test]
 fn bars_keep_a_tick_for_each_finished_host() {
     let screen = screen(&built(Stream::done), 80, 0);
     assert_eq!(screen.matches('✔').count(), 3, "{screen}");
@@ -146,7 +151,7 @@ fn bars_of_looking_name_the_hosts_that_have_not_answered() {
     bars.talk(
         &Talk::Answered {
             host: "etcd-2".into(),
-            failed: Some("no route\u{1b}[2J".into()),
+            failed: Some("host `etcd-2`: no route\u{1b}[2J".into()),
         },
         now,
     );
