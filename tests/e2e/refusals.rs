@@ -88,13 +88,12 @@ fn connections(cluster: &Cluster) {
 
     let changed = cluster.lab.folder().join("changed_known_hosts");
     let address = cluster.lab.host("etcd-1").unwrap().address;
-    let kept: String = fs::read_to_string(&known)
-        .unwrap()
+    let text = fs::read_to_string(&known).unwrap();
+    let others = text
         .lines()
-        .filter(|line| !line.contains(&address.to_string()))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    fs::write(&changed, format!("{kept}{address} {public}")).unwrap();
+        .filter(|line| !line.contains(&address.to_string()));
+    let kept = others.collect::<Vec<_>>().join("\n");
+    fs::write(&changed, format!("{kept}\n{address} {public}")).unwrap();
     let changed_key = ssh(cluster, "changed-key", |text| {
         text.replace(&known, &changed.display().to_string())
     });
