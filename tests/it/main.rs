@@ -1,8 +1,10 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod engine;
+mod engine_bench;
 mod engine_rig;
 mod engine_scripts;
+mod engine_stops;
 mod facts;
 mod lint;
 mod local_shell;
