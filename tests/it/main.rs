@@ -2,8 +2,10 @@
 
 mod cli;
 mod engine;
+mod engine_bench;
 mod engine_rig;
 mod engine_scripts;
+mod engine_stops;
 mod facts;
 mod inventory;
 mod layering;

@@ -1,0 +1,118 @@
+//! What stops the engine from outside: interrupts, and a journal that cannot be written.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use runner::engine::act::unit::{LOOK_TITLE, STOP_TITLE};
+use runner::engine::wait::AWAIT_TITLE;
+use runner::event::Kind;
+use runner::facts::observe;
+use runner::journal::Journal;
+
+use crate::engine::state;
+use crate::engine_rig::{Rig, new};
+use crate::sim::model::Behaviour;
+use crate::sim::plans;
+
+#[tokio::test(start_paused = true)]
+async fn the_first_interrupt_finishes_the_member_in_hand_and_stops_at_a_safe_point() {
+    let mut rig = Rig::new(3);
+    let interrupt = rig.interrupt.clone();
+    rig.sim.before_each(move |_, command, _| {
+        if command.title == STOP_TITLE && !interrupt.is_raised() {
+            interrupt.raise();
+        }
+    });
+    let ending = rig.upgrade().await;
+    assert_eq!(ending.status, 130);
+    assert_eq!(rig.sim.state().stops, ["etcd-1"]);
+    assert_eq!(state(&ending, "etcd-1"), "runs 3.5.16 and is healthy");
+    assert_eq!(state(&ending, "etcd-2"), "runs 3.4.23 and is healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_interrupt_abandons_waiting_and_reports_every_member() {
+    let mut rig = Rig::new(3);
+    rig.sim
+        .state()
+        .behaviours
+        .insert(new(), Behaviour::NeverHealthy);
+    let interrupt = rig.interrupt.clone();
+    rig.sim.before_each(move |_, command, _| {
+        if command.title == AWAIT_TITLE {
+            interrupt.raise();
+            interrupt.raise();
+        }
+    });
+    let ending = rig.upgrade().await;
+    assert_eq!(ending.status, 6, "{ending:?}");
+    assert!(
+        ending.summary.contains("was abandoned"),
+        "{}",
+        ending.summary
+    );
+    assert!(state(&ending, "etcd-1").starts_with("runs 3.5.16 and is not healthy"));
+    assert_eq!(ending.members.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_command_of_a_step_comes_after_the_journal_has_its_start() {
+    let mut rig = Rig::new(3);
+    let plan = rig.plan();
+    let engine = rig.engine();
+    let journal = engine.recorder.path().to_owned();
+    rig.sim.before_each(move |host, command, state| {
+        if command.title == observe::TITLE {
+            return;
+        }
+        let events = runner::journal::read(&journal).unwrap().events;
+        let open = events.iter().rev().find_map(|event| match &event.kind {
+            Kind::StepStarted { host: on, .. } if on == host => Some(true),
+            Kind::StepEnded { host: on, .. } if on == host => Some(false),
+            _ => None,
+        });
+        if open != Some(true) {
+            state
+                .violations
+                .push(format!("`{}` on {host} was not announced", command.title));
+        }
+    });
+    let ending = engine.run(&plans::cluster(3), &plan).await;
+    assert_eq!(ending.status, 0, "{ending:?}");
+    assert_eq!(rig.sim.state().violations, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_journal_cannot_be_written_the_next_act_is_not_done() {
+    let rig = Rig::new(3);
+    let plan = rig.plan();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let journal = Journal::over(File::from(OwnedFd::from(writer)), "pipe".into(), "r");
+    let engine = rig.engine_with(journal);
+    // The reader goes away while the first member is being stopped.
+    let mut reader = Some(reader);
+    rig.sim.before_each(move |_, command, state| {
+        if reader.is_none() && ![observe::TITLE, LOOK_TITLE].contains(&command.title.as_str()) {
+            state
+                .violations
+                .push(format!("`{}` ran without a journal", command.title));
+        }
+        if command.title == STOP_TITLE {
+            reader = None;
+        }
+    });
+    let ending = engine.run(&plans::cluster(3), &plan).await;
+    assert_eq!(ending.status, 6, "{ending:?}");
+    assert!(
+        ending
+            .summary
+            .contains("the journal `pipe` cannot be written"),
+        "{}",
+        ending.summary
+    );
+    assert!(
+        state(&ending, "etcd-1").starts_with("is stopped"),
+        "{ending:?}"
+    );
+    assert_eq!(rig.sim.state().violations, Vec::<String>::new());
+}
