@@ -1,5 +1,4 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod cli;
 mod engine;
