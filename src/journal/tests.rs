@@ -1,5 +1,3 @@
-//! Journals on real files.
-
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
