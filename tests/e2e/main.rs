@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    clippy::disallowed_methods,
     reason = "helpers of tests fail and talk as tests do"
 )]
 #![expect(
