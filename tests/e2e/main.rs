@@ -4,10 +4,6 @@
     clippy::print_stderr,
     reason = "helpers of tests fail and talk as tests do"
 )]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test process that a signal ends has no `main` of its own to return from"
-)]
 
 mod common;
 mod lab;
