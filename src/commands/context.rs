@@ -1,17 +1,19 @@
 //! What every command starts from.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use super::out::Out;
 use super::panics::Place;
+use super::password;
 use crate::cli::{Format, Global};
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::journal;
+use crate::secret::Secret;
 
 /// Flags, terminal, folders and the run's id.
 pub struct Context {
@@ -27,6 +29,8 @@ pub struct Context {
     pub place: Arc<Place>,
     /// When the command began.
     pub began: Instant,
+    /// sudo's password, once it was asked for or read.
+    password: OnceLock<Option<Secret>>,
 }
 
 impl Context {
@@ -41,7 +45,20 @@ impl Context {
             place,
             global,
             began: Instant::now(),
+            password: OnceLock::new(),
         })
+    }
+
+    /// The password for sudo that the flags promise; asked for once.
+    ///
+    /// # Errors
+    /// As [`password::obtain`].
+    pub fn become_password(&self) -> Result<Option<Secret>> {
+        if let Some(known) = self.password.get() {
+            return Ok(known.clone());
+        }
+        let obtained = password::obtain(&self.global)?;
+        Ok(self.password.get_or_init(|| obtained).clone())
     }
 
     /// Whether stdout takes one JSON object a line.
