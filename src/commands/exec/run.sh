@@ -5,11 +5,12 @@ run() {
   [ $# -gt 1 ] || set -- /bin/sh -c "$1"
   "$@" 3<&- &
   command=$!
+  # `-s`: dash 0.5.12 does not take `kill -TERM -- -GROUP`.
   # The leader of our process group is the `timeout` above us, where the host has one.
   read -r _ _ _ _ group _ <"/proc/$$/stat"
   whole=$command
   [ "$group" != "$PPID" ] || whole=-$group
-  (read -r _ <&3; trap '' TERM; kill -TERM -- "$whole"; sleep 2; kill -KILL -- "$whole") >/dev/null 2>&1 &
+  (read -r _ <&3; trap '' TERM; kill -s TERM -- "$whole"; sleep 2; kill -s KILL -- "$whole") >/dev/null 2>&1 &
   watch=$!
   exec 3<&-
   wait "$command"
