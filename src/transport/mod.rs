@@ -131,6 +131,9 @@ pub enum Stage {
     /// A jump host on the way failed.
     #[error("jump host `{0}` failed")]
     Jump(String),
+    /// The `ProxyCommand` of the user's ssh configuration did not get through to the host.
+    #[error("`{0}` cannot be reached through the `ProxyCommand` of your ssh configuration")]
+    BehindProxy(String),
     /// The host key is in no known_hosts file.
     #[error("its host key is not known")]
     HostKeyUnknown,
