@@ -111,7 +111,7 @@ pub enum Kind {
     },
     /// The last event of a run.
     Ended {
-        /// The exit status of contract.md.
+        /// The exit status, as in [`crate::exit::Exit`].
         status: u8,
         /// One line for people.
         summary: String,

@@ -12,7 +12,7 @@ use super::phrase::Phrases;
 use super::text::{between, bytes, clock, duration, one_line};
 use crate::event::{Event, Kind};
 
-/// After this long without a line, what is awaited is named. contract.md promises 30 s; the rest is for a consumer
+/// After this long without a line, what is awaited is named. 30 s are promised; the rest is for a consumer
 /// thread that got its turn late.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 /// A transfer says how far it is at most this often.

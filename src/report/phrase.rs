@@ -147,7 +147,7 @@ fn no_plan(findings: &[Finding]) -> &'static str {
     }
 }
 
-/// The severity in the words of contract.md.
+/// The severity in one word.
 pub fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Block => "block",
