@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::layout::Canvas;
-use super::text::{between, bytes, count, duration, fit, one_line};
+use super::text::{between, bytes, duration, fit, one_line};
 
 /// What commands say to people while they look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Phase {
             };
         }
         let answered = self.hosts - self.missing.len();
-        let mut text = format!("{}: {answered} of {}", self.what, count(self.hosts, "host"));
+        let mut text = format!("{}: {answered} answered", self.what);
         if !self.missing.is_empty() && answered > 0 {
             text = format!("{text}, awaiting {}", one_line(&self.missing.join(", ")));
         }
