@@ -31,9 +31,7 @@ fn section(heading: &str) -> String {
 /// Rows of the tables in a text, without their heads.
 fn rows(text: &str) -> Vec<&str> {
     let table = text.lines().filter(|line| line.starts_with("| "));
-    table
-        .skip(2)
-        .collect()
+    table.skip(2).collect()
 }
 
 /// What stands in backticks in the first column.
