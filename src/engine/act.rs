@@ -230,18 +230,23 @@ impl Task<'_> {
 
     /// Looks at all members of the cluster: versions, status, health.
     pub(crate) async fn observe(&self) -> Result<Observation, Failure> {
-        self.turn
-            .engine
-            .observe(self.turn.cluster, Depth::Guard)
-            .await
+        self.look(Depth::Guard).await
     }
 
     /// Looks at all members of the cluster, member and alarm lists included.
     pub(crate) async fn observe_fully(&self) -> Result<Observation, Failure> {
-        self.turn
-            .engine
-            .observe(self.turn.cluster, Depth::Full)
-            .await
+        self.look(Depth::Full).await
+    }
+
+    async fn look(&self, depth: Depth) -> Result<Observation, Failure> {
+        let turn = self.turn;
+        let seen = turn.engine.observe(turn.cluster, depth).await?;
+        for (_, view) in super::guard::views(&seen) {
+            if let Some(line) = &view.cluster_version {
+                turn.ledger.note_line(line.minor());
+            }
+        }
+        Ok(seen)
     }
 
     /// Waits a little, each time longer, up to half a second.

@@ -55,7 +55,12 @@ pub(crate) async fn tell(
     match &end {
         End::Done => ending.summary = done(plan, cluster),
         End::Interrupted => interrupted(&mut ending, plan),
-        End::Failed(stop) => failed(&mut ending, plan, stop, healthy),
+        End::Failed(stop) => {
+            failed(&mut ending, plan, stop, healthy);
+            if matches!(stop.repair, Repair::TooLate(_)) {
+                ending.hint = onwards(stop, plan, ledger);
+            }
+        }
     }
     ending
 }
@@ -91,7 +96,7 @@ async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {
     }
     let most = match stop.repair {
         Repair::PutBack => RECOVER,
-        Repair::NotNeeded | Repair::Left | Repair::Failed(_) => Duration::from_secs(5),
+        Repair::NotNeeded | Repair::Left | Repair::TooLate(_) | Repair::Failed(_) => Duration::from_secs(5),
     };
     matches!(wait::cluster_well(engine, cluster, most).await, Ok(None))
 }
@@ -148,10 +153,24 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
         stop.host
     );
     ending.causes = causes;
-    if let Repair::Failed(more) = &stop.repair {
+    if let Repair::Failed(more) | Repair::TooLate(more) = &stop.repair {
         ending.causes.extend(more.iter().cloned());
     }
     ending.hint = hint(stop, healthy, plan);
+}
+
+/// The two ways that are left once the old release must not come back.
+fn onwards(stop: &Stop, plan: &Plan, ledger: &Ledger) -> String {
+    let (host, to) = (&stop.host, &plan.to);
+    let onwards =
+        format!("repair the member on `{host}`, then run the same command again to reach {to}");
+    match ledger.backup() {
+        Some(place) => format!(
+            "{onwards}; or go back to {} with `runner restore` from the backup {place}",
+            plan.hops.first().map_or(&plan.from, |hop| &hop.from)
+        ),
+        None => onwards,
+    }
 }
 
 fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
@@ -208,7 +227,9 @@ async fn member(
     MemberState {
         host: host.name.clone(),
         member: planned.map_or(host.member.clone(), |member| member.name.clone()),
-        id: view.or(planned.map(|member| member.id)),
+        id: view.or(planned
+            .map(|member| member.id)
+            .filter(|id| *id != MemberId::UNKNOWN)),
         state,
     }
 }

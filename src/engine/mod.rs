@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 
+use crate::etcd::Minor;
 use crate::event::{Ending, Kind};
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
@@ -24,6 +25,7 @@ pub mod cancel;
 mod ending;
 pub mod guard;
 pub mod lane;
+pub mod undo;
 pub mod wait;
 
 pub use cancel::Interrupt;
@@ -75,6 +77,8 @@ pub struct Ledger {
     changed: AtomicBool,
     disrupted: AtomicBool,
     floor: AtomicU64,
+    line: Mutex<Option<Minor>>,
+    backup: Mutex<Option<String>>,
 }
 
 /// How a hop came to its end.
@@ -110,6 +114,8 @@ pub(crate) enum Repair {
     PutBack,
     /// The plan says to leave it as it is, or the run was abandoned.
     Left,
+    /// The cluster has gone on, so that the old release must not come back; why.
+    TooLate(Vec<String>),
     /// The undo failed too.
     Failed(Vec<String>),
 }
@@ -245,6 +251,30 @@ impl Ledger {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Notes where the newest backup of this run is, such as "/var/backups/etcd/prod/x.db on etcd-2".
+    pub fn note_backup(&self, place: String) {
+        *self.backup.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// Where the newest backup of this run is.
+    pub fn backup(&self) -> Option<String> {
+        self.backup
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes a cluster version that a member was seen to say.
+    pub fn note_line(&self, line: Minor) {
+        let mut highest = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        *highest = (*highest).max(Some(line));
+    }
+
+    /// The highest cluster version that any member was seen to say.
+    pub fn line(&self) -> Option<Minor> {
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that something on a host is, or may be, different now.

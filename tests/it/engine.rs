@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::engine_rig::{Rig, new, old};
 use crate::sim::model::Behaviour;
-use crate::sim::plans;
+use crate::sim::inventory;
 
 /// A member's state as told.
 pub fn state<'a>(ending: &'a Ending, host: &str) -> &'a str {
@@ -214,7 +214,7 @@ async fn an_alarm_that_comes_up_ends_the_run_and_no_further_member_is_touched() 
 async fn what_members_say_through_the_transport_is_what_the_facts_say() {
     let rig = Rig::new(3);
     let facts = crate::sim::facts::facts(&rig.sim.state());
-    let seen = observe::observe(&rig.sim, &plans::cluster(3), Duration::from_secs(5)).await;
+    let seen = observe::observe(&rig.sim, &inventory::cluster(3), Duration::from_secs(5)).await;
     let told = facts.observation();
     for (host, answer) in &seen.hosts {
         let (seen, told) = (answer.view().unwrap(), told.hosts[host].view().unwrap());
@@ -281,7 +281,7 @@ async fn a_step_that_changed_since_the_plan_was_made_is_not_overwritten() {
         .state()
         .host("etcd-1")
         .files
-        .insert(plans::UNIT_FILE.to_owned(), theirs.clone());
+        .insert(inventory::UNIT_FILE.to_owned(), theirs.clone());
     let ending = rig.execute(&plan).await;
     assert!(
         ending
