@@ -41,7 +41,8 @@ pub(crate) async fn tell(
         End::Done | End::Interrupted => true,
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
-    let members = members(engine, cluster, plan, &end).await;
+    let (members, all_well) = members(engine, cluster, plan, &end).await;
+    let healthy = healthy && all_well;
     let mut ending = Ending {
         cluster: cluster.name.clone(),
         status: status(&end, ledger, healthy).code(),
@@ -191,8 +192,13 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
     )
 }
 
-/// Every member's state. Silent ones are told by their unit.
-async fn members(engine: &Engine, cluster: &Cluster, plan: &Plan, end: &End) -> Vec<MemberState> {
+/// Every member's state, and whether all are well. Silent ones are told by their unit.
+async fn members(
+    engine: &Engine,
+    cluster: &Cluster,
+    plan: &Plan,
+    end: &End,
+) -> (Vec<MemberState>, bool) {
     let put_back = match end {
         End::Failed(Stop {
             host,
@@ -212,7 +218,9 @@ async fn members(engine: &Engine, cluster: &Cluster, plan: &Plan, end: &End) -> 
             put_back,
         )
     });
-    join_all(states).await
+    let states = join_all(states).await;
+    let all_well = states.iter().all(|(_, well)| *well);
+    (states.into_iter().map(|(state, _)| state).collect(), all_well)
 }
 
 async fn member(
@@ -221,17 +229,18 @@ async fn member(
     plan: &Plan,
     answer: Option<Answer>,
     put_back: bool,
-) -> MemberState {
-    let (view, state) = state(engine, host, answer, put_back).await;
+) -> (MemberState, bool) {
+    let (view, state, well) = state(engine, host, answer, put_back).await;
     let planned = planned_member(plan, &host.name);
-    MemberState {
+    let state = MemberState {
         host: host.name.clone(),
         member: planned.map_or(host.member.clone(), |member| member.name.clone()),
         id: view.or(planned
             .map(|member| member.id)
             .filter(|id| *id != MemberId::UNKNOWN)),
         state,
-    }
+    };
+    (state, well)
 }
 
 /// Looks again, a few times, at a member that does not seem well although its unit runs: one lost answer must not
@@ -241,18 +250,20 @@ async fn state(
     host: &Host,
     answer: Option<Answer>,
     put_back: bool,
-) -> (Option<MemberId>, String) {
+) -> (Option<MemberId>, String, bool) {
     let mut answer = answer.unwrap_or_default();
     let mut looks = 1;
     loop {
-        let (id, state, last) = if let Some(view) = answer.view() {
-            (Some(view.id), speaks(view, put_back), view.health.is_ok())
+        let (id, state, well, last) = if let Some(view) = answer.view() {
+            let well = view.health.is_ok();
+            let (id, state) = (Some(view.id), speaks(view, put_back));
+            (id, state, well || view.learner, well)
         } else {
             let (state, is_down) = silent(engine, host).await;
-            (None, state, is_down)
+            (None, state, false, is_down)
         };
         if last || looks == LOOKS {
-            return (id, state);
+            return (id, state, well);
         }
         looks += 1;
         sleep(BETWEEN_LOOKS).await;

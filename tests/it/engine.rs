@@ -111,7 +111,7 @@ async fn a_release_that_never_gets_healthy_is_put_back_after_its_deadline() {
         .insert(new(), Behaviour::NeverHealthy);
     let ending = rig.upgrade().await;
     assert_eq!(ending.status, 5, "{ending:?}");
-    let expected = "member `etcd-1` was not healthy at 3.5.16 within 1m 0s";
+    let expected = "member `etcd-1` was not healthy at 3.5.16 within 3m 0s";
     assert!(ending.summary.contains(expected), "{}", ending.summary);
     assert!(
         ending.causes[0].contains("is not healthy: context deadline exceeded"),

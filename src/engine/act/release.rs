@@ -234,7 +234,10 @@ async fn upload(
         sha256.to_owned(),
     ]);
     command.input = Input::File(path.clone());
-    task.ask(command).await.map(|_| ())
+    task.ask(command).await?;
+    // Another upload beside this one may yet fail, and the step then tells nothing of this one.
+    task.turn.ledger.note_change();
+    Ok(())
 }
 
 /// `Action::SwitchRelease`. `etcd` goes last: until then a restart still brings up the old one.
