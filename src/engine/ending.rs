@@ -193,7 +193,7 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
 }
 
 /// Every member's state, and whether all are well. Silent ones are told by their unit.
-async fn members(
+pub(crate) async fn members(
     engine: &Engine,
     cluster: &Cluster,
     plan: &Plan,

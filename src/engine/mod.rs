@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 
 use crate::etcd::Minor;
-use crate::event::{Ending, Kind};
+use crate::event::{Ending, Kind, MemberState};
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
 use crate::plan::lint;
@@ -81,6 +81,15 @@ pub struct Ledger {
     backup: Mutex<Option<String>>,
 }
 
+/// How the members of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Each one's state.
+    pub members: Vec<MemberState>,
+    /// Whether all are well.
+    pub well: bool,
+}
+
 /// How a hop came to its end.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -137,6 +146,12 @@ impl Engine {
             ending::unrecorded(&mut ending, &error);
         }
         ending
+    }
+
+    /// Looks how the members are, at a time when nothing is being done.
+    pub async fn look_again(&self, cluster: &Cluster, plan: &Plan) -> Now {
+        let (members, well) = ending::members(self, cluster, plan, &End::Done).await;
+        Now { members, well }
     }
 
     async fn hop(&self, cluster: &Cluster, plan: &Plan, ledger: &Ledger) -> End {

@@ -25,7 +25,8 @@ pub fn state<'a>(ending: &'a Ending, host: &str) -> &'a str {
         .state
 }
 
-fn set_least(plan: &mut Plan, seconds: u64) {
+/// Lets each settle wait at least so long.
+pub fn set_least(plan: &mut Plan, seconds: u64) {
     let lanes = plan.hops[0]
         .waves
         .iter_mut()

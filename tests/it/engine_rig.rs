@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ pub struct Rig {
     pub dir: TempDir,
     members: usize,
     runs: u32,
+    keeps_journals: bool,
 }
 
 pub fn old() -> Version {
@@ -49,13 +50,27 @@ impl Rig {
             dir: dir.unwrap(),
             members,
             runs: 0,
+            keeps_journals: true,
+        }
+    }
+
+    /// One whose journals are written and forgotten: nobody reads the thousands of a sweep.
+    pub fn forgetful(members: usize) -> Self {
+        Self {
+            keeps_journals: false,
+            ..Self::new(members)
         }
     }
 
     /// An engine with a fresh journal.
     pub fn engine(&mut self) -> Engine {
         let run = self.next_run();
-        let journal = Journal::create(self.dir.path(), &run).unwrap();
+        let journal = if self.keeps_journals {
+            Journal::create(self.dir.path(), &run).unwrap()
+        } else {
+            let nowhere = File::options().append(true).open("/dev/null").unwrap();
+            Journal::over(nowhere, "/dev/null".into(), &run)
+        };
         self.engine_with(journal)
     }
 

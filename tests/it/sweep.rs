@@ -99,7 +99,7 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn case(members: usize, runs: &[Faults]) {
-    let mut rig = Rig::new(members);
+    let mut rig = Rig::forgetful(members);
     let context = format!("{members} members, {runs:?}");
     for faults in runs {
         strike(&mut rig, faults, &context).await;
@@ -117,7 +117,7 @@ async fn case(members: usize, runs: &[Faults]) {
 }
 
 async fn commands_of_a_clean_run(members: usize) -> usize {
-    let mut rig = Rig::new(members);
+    let mut rig = Rig::forgetful(members);
     let leader = rig.sim.state().leader.unwrap();
     let leader = rig.sim.state().name_of(leader).to_owned();
     let ending = rig.upgrade().await;
