@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::place::Place;
 use super::remote::Remote;
 use crate::secret::Secret;
-use crate::transport::{Input, Sink, Stream};
+use crate::transport::{Command, Input, Meter, Sink, Stream};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -84,8 +84,7 @@ pub(super) async fn converse<S>(
     child: &mut Child<S>,
     host: &str,
     remote: &Remote,
-    input: &Input,
-    sink: &Sink,
+    command: &Command,
 ) -> Result<Answer, NoAnswer> {
     let stdin = child.stdin().take().expect("stdin is piped");
     let stdout = child.stdout().take().expect("stdout is piped");
@@ -94,13 +93,13 @@ pub(super) async fn converse<S>(
     let _ = fcntl_setpipe_size(&stdout, PIECE);
     let (progress, rise) = watch::channel(Rise::default());
     let reading = async {
-        let lines = |stream| Lines::of(sink, host, stream, &remote.mark);
+        let lines = |stream| Lines::of(&command.output, host, stream, &remote.mark);
         let (out, err) = (lines(Stream::Out), lines(Stream::Err));
-        tokio::try_join!(read_stdout(stdout, remote, sink, out), async {
+        tokio::try_join!(read_stdout(stdout, remote, &command.output, out), async {
             Ok(read_stderr(stderr, remote, progress, err).await)
         })
     };
-    let feeding = feed(stdin, remote, input, rise);
+    let feeding = feed(stdin, remote, command, rise);
     tokio::pin!(reading, feeding);
     let (out, err) = tokio::select! {
         both = &mut reading => both?,
@@ -159,7 +158,7 @@ async fn risen(stdin: &mut ChildStdin, password: &Secret, mut rise: watch::Recei
 async fn feed(
     mut stdin: ChildStdin,
     remote: &Remote,
-    input: &Input,
+    command: &Command,
     rise: watch::Receiver<Rise>,
 ) -> Result<(), NoAnswer> {
     if let Some(password) = &remote.password
@@ -170,7 +169,7 @@ async fn feed(
     if stdin.write_all(&remote.header).await.is_err() {
         return Ok(());
     }
-    match input {
+    match &command.input {
         Input::None => {}
         Input::Bytes(bytes) => {
             let _ = stdin.write_all(bytes).await;
@@ -178,14 +177,19 @@ async fn feed(
         Input::Held(released) => {
             let _ = released.clone().wait_for(|released| *released).await;
         }
-        Input::File(path) => send_file(&mut stdin, path)
+        Input::File(path) => send_file(&mut stdin, path, command.meter.as_ref())
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
     }
     Ok(())
 }
 
-async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
+async fn send_file(
+    stdin: &mut ChildStdin,
+    path: &Path,
+    meter: Option<&Meter>,
+) -> std::io::Result<()> {
+    meter.inspect(|meter| meter.reset());
     let mut file = File::open(path).await?;
     file.set_max_buf_size(PIECE);
     let mut piece = vec![0; PIECE];
@@ -194,6 +198,7 @@ async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
         if n == 0 || stdin.write_all(&piece[..n]).await.is_err() {
             return Ok(());
         }
+        meter.inspect(|meter| meter.add(n));
     }
 }
 

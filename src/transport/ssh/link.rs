@@ -198,7 +198,7 @@ impl Link {
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
         let host = &self.target.host;
-        let answer = channel::converse(&mut child, host, remote, &command.input, &command.output);
+        let answer = channel::converse(&mut child, host, remote, command);
         let answer = tokio::time::timeout(limit, answer).await;
         release(child, permit);
         match answer {

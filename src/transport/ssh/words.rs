@@ -155,9 +155,15 @@ fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
 
 /// Whether the helper is an ssh that failed on its own way.
 fn speaks_as_ssh(words: &str) -> bool {
-    ["Permission denied (", "ost key", "open failed: ", "prohibited", "kex_exchange_identification"]
-        .iter()
-        .any(|sign| words.contains(sign))
+    [
+        "Permission denied (",
+        "ost key",
+        "open failed: ",
+        "prohibited",
+        "kex_exchange_identification",
+    ]
+    .iter()
+    .any(|sign| words.contains(sign))
 }
 
 /// A `ProxyCommand` that is no ssh, such as nc: what failed is the host behind it, or the command itself; its own words

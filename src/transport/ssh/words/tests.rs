@@ -236,7 +236,9 @@ fn a_proxy_command_that_is_no_ssh_is_quoted_and_the_host_behind_it_is_named() {
         "host `etcd-1`: `10.0.0.11` cannot be reached through the `ProxyCommand` of your ssh configuration"
     );
     assert!(refused.said.starts_with("nc: connect to 10.0.0.11 port 22"));
-    assert!(refused.hint.contains("nothing listens there") && refused.hint.contains("ssh -G 10.0.0.11"));
+    assert!(
+        refused.hint.contains("nothing listens there") && refused.hint.contains("ssh -G 10.0.0.11")
+    );
     let missing = judged("/bin/sh: 1: exec: nq: not found\n");
     assert!(missing.hint.contains("is the program installed"));
 }
