@@ -6,6 +6,7 @@
 )]
 
 mod common;
+mod discover;
 mod exec;
 mod lab;
 mod password;
