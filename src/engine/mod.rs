@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 use tokio::time::{Duration, Instant};
 
-use crate::event::{Ending, Kind};
+use crate::etcd::Minor;
+use crate::event::{Ending, Kind, MemberState};
 use crate::facts::Observation;
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
@@ -26,6 +27,7 @@ pub mod cancel;
 mod ending;
 pub mod guard;
 pub mod lane;
+pub mod undo;
 pub mod wait;
 
 pub use cancel::Interrupt;
@@ -82,6 +84,8 @@ pub struct Ledger {
     disrupted: AtomicBool,
     floor: AtomicU64,
     seen: Mutex<Option<(Instant, Observation)>>,
+    line: Mutex<Option<Minor>>,
+    backup: Mutex<Option<String>>,
 }
 
 /// Something that stays on purpose.
@@ -100,6 +104,15 @@ impl Left {
             hosts => format!("{} on {}", self.what, hosts.join(", ")),
         }
     }
+}
+
+/// How the members of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Each one's state.
+    pub members: Vec<MemberState>,
+    /// Whether all are well.
+    pub well: bool,
 }
 
 /// How a hop came to its end.
@@ -135,6 +148,8 @@ pub(crate) enum Repair {
     PutBack,
     /// The plan says to leave it as it is, or the run was abandoned.
     Left,
+    /// The cluster has gone on, so that the old release must not come back; why.
+    TooLate(Vec<String>),
     /// The undo failed too.
     Failed(Vec<String>),
 }
@@ -156,6 +171,13 @@ impl Engine {
             ending::unrecorded(&mut ending, &error);
         }
         ending
+    }
+
+    /// Looks how the members are, at a time when nothing is being done.
+    pub async fn look_again(&self, cluster: &Cluster, plan: &Plan) -> Now {
+        let (members, well) =
+            ending::members(self, cluster, plan, &Ledger::default(), &End::Done).await;
+        Now { members, well }
     }
 
     async fn hop(&self, cluster: &Cluster, plan: &Plan, ledger: &Ledger) -> End {
@@ -284,6 +306,30 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Left>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where the newest backup of this run is, such as "/var/backups/etcd/prod/x.db on etcd-2".
+    pub fn note_backup(&self, place: String) {
+        *self.backup.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// Where the newest backup of this run is.
+    pub fn backup(&self) -> Option<String> {
+        self.backup
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes a cluster version that a member was seen to say.
+    pub fn note_line(&self, line: Minor) {
+        let mut highest = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        *highest = (*highest).max(Some(line));
+    }
+
+    /// The highest cluster version that any member was seen to say.
+    pub fn line(&self) -> Option<Minor> {
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that something on a host is, or may be, different now.

@@ -44,6 +44,7 @@ mod deadlines;
 pub mod files;
 pub mod finding;
 mod lane;
+pub mod left;
 pub mod lint;
 pub mod options;
 pub mod order;
