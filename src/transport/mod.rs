@@ -125,6 +125,9 @@ pub enum Stage {
     /// sudo or doas did not give root.
     #[error("`{0}` did not give root")]
     Become(String),
+    /// sudo asked for a password and did not take the one that was given.
+    #[error("sudo does not take the password")]
+    Password,
     /// The connection was there and was lost while a command ran.
     #[error("the connection was lost during `{0}`")]
     Lost(String),
