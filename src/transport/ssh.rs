@@ -26,6 +26,7 @@ mod channel;
 mod config;
 mod escalation;
 mod folder;
+mod lines;
 mod link;
 mod master;
 mod place;

@@ -16,6 +16,7 @@ use sshd::Sshd;
 mod commands;
 mod jump;
 mod life;
+mod live;
 mod password;
 mod reach;
 mod sshd;

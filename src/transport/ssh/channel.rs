@@ -10,10 +10,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::answer::{Stderr, Stdout};
+use super::lines::Lines;
 use super::place::Place;
 use super::remote::Remote;
 use crate::secret::Secret;
-use crate::transport::{Command, Input, Meter, Sink};
+use crate::transport::{Command, Input, Meter, Sink, Stream};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -81,6 +82,7 @@ fn is_refusal(words: &str) -> bool {
 /// Talks with the script until its answer is complete.
 pub(super) async fn converse<S>(
     child: &mut Child<S>,
+    host: &str,
     remote: &Remote,
     command: &Command,
 ) -> Result<Answer, NoAnswer> {
@@ -91,8 +93,10 @@ pub(super) async fn converse<S>(
     let _ = fcntl_setpipe_size(&stdout, PIECE);
     let (progress, rise) = watch::channel(Rise::default());
     let reading = async {
-        tokio::try_join!(read_stdout(stdout, remote, &command.output), async {
-            Ok(read_stderr(stderr, remote, progress).await)
+        let lines = |stream| Lines::of(&command.output, host, stream, &remote.mark);
+        let (out, err) = (lines(Stream::Out), lines(Stream::Err));
+        tokio::try_join!(read_stdout(stdout, remote, &command.output, out), async {
+            Ok(read_stderr(stderr, remote, progress, err).await)
         })
     };
     let feeding = feed(stdin, remote, command, rise);
@@ -170,6 +174,9 @@ async fn feed(
         Input::Bytes(bytes) => {
             let _ = stdin.write_all(bytes).await;
         }
+        Input::Held(released) => {
+            let _ = released.clone().wait_for(|released| *released).await;
+        }
         Input::File(path) => send_file(&mut stdin, path, command.meter.as_ref())
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
@@ -209,12 +216,16 @@ async fn read_stdout(
     mut from: impl AsyncRead + Unpin,
     remote: &Remote,
     sink: &Sink,
+    mut lines: Option<Lines>,
 ) -> Result<Out, NoAnswer> {
     let mut parser = Stdout::new(&remote.mark);
     let mut place = Place::new(sink).await?;
     let mut piece = vec![0; PIECE / 4];
     while !parser.is_complete() {
         let n = from.read(&mut piece).await.unwrap_or(0);
+        if let Some(lines) = &mut lines {
+            lines.take(&piece[..n]).await;
+        }
         let bytes = if n == 0 {
             parser.finish()
         } else {
@@ -224,6 +235,9 @@ async fn read_stdout(
         if n == 0 {
             break;
         }
+    }
+    if let Some(lines) = lines {
+        lines.finish().await;
     }
     place.flush().await?;
     Ok(Out {
@@ -239,18 +253,26 @@ async fn read_stderr(
     mut from: impl AsyncRead + Unpin,
     remote: &Remote,
     progress: watch::Sender<Rise>,
+    mut lines: Option<Lines>,
 ) -> Stderr {
     let mut parser = Stderr::new(&remote.mark);
     let mut piece = vec![0; 16 << 10];
     while parser.status().is_none() {
-        match from.read(&mut piece).await {
-            Ok(n) if n > 0 => parser.push(&piece[..n]),
-            _ => break,
+        let n = from.read(&mut piece).await.unwrap_or(0);
+        if n == 0 {
+            break;
+        }
+        parser.push(&piece[..n]);
+        if let Some(lines) = &mut lines {
+            lines.take(&piece[..n]).await;
         }
         progress.send_replace(Rise {
             questions: parser.questions(),
             was_started: parser.was_started(),
         });
+    }
+    if let Some(lines) = lines {
+        lines.finish().await;
     }
     parser
 }

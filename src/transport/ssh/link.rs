@@ -197,7 +197,8 @@ impl Link {
         } = opened;
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
-        let answer = channel::converse(&mut child, remote, command);
+        let host = &self.target.host;
+        let answer = channel::converse(&mut child, host, remote, command);
         let answer = tokio::time::timeout(limit, answer).await;
         release(child, permit);
         match answer {
