@@ -6,7 +6,9 @@
 )]
 
 mod common;
+mod exec;
 mod lab;
+mod password;
 mod refusals;
 mod rehearse;
 mod upgrade;
