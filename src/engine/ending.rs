@@ -97,7 +97,9 @@ async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {
     }
     let most = match stop.repair {
         Repair::PutBack => RECOVER,
-        Repair::NotNeeded | Repair::Left | Repair::TooLate(_) | Repair::Failed(_) => Duration::from_secs(5),
+        Repair::NotNeeded | Repair::Left | Repair::TooLate(_) | Repair::Failed(_) => {
+            Duration::from_secs(5)
+        }
     };
     matches!(wait::cluster_well(engine, cluster, most).await, Ok(None))
 }
@@ -220,7 +222,10 @@ pub(crate) async fn members(
     });
     let states = join_all(states).await;
     let all_well = states.iter().all(|(_, well)| *well);
-    (states.into_iter().map(|(state, _)| state).collect(), all_well)
+    (
+        states.into_iter().map(|(state, _)| state).collect(),
+        all_well,
+    )
 }
 
 async fn member(

@@ -119,7 +119,12 @@ fn has_actions(step: &Step) -> bool {
     matches!(step.undo, Undo::Actions(_))
 }
 
-pub(super) fn started(turn: &Turn<'_>, step: StepId, action: &Action, undo: bool) -> Result<(), Failure> {
+pub(super) fn started(
+    turn: &Turn<'_>,
+    step: StepId,
+    action: &Action,
+    undo: bool,
+) -> Result<(), Failure> {
     record(
         turn,
         Kind::StepStarted {

@@ -144,6 +144,8 @@ pub fn gone_on(back: &Version, seen: &Observation, before: Option<Minor>) -> Opt
         return Some(format!("the cluster version was {line} already"));
     }
     (lines.is_empty() && back.minor() < CHECKS_ITSELF).then(|| {
-        format!("no member tells the cluster version, and etcd {back} would join without a look at it")
+        format!(
+            "no member tells the cluster version, and etcd {back} would join without a look at it"
+        )
     })
 }

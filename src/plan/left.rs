@@ -107,7 +107,8 @@ pub fn revive(request: &Request, host: &str) -> Planned {
     let mut findings = preflight::state(request);
     let all = seats::seats(request.cluster, request.facts);
     let seat = all.iter().find(|seat| seat.host.name == host);
-    let found = seat.and_then(|seat| Some((seat, seat.facts.binaries.get("etcd")?.version.as_ref()?)));
+    let found =
+        seat.and_then(|seat| Some((seat, seat.facts.binaries.get("etcd")?.version.as_ref()?)));
     let Some((seat, installed)) = found else {
         findings.push(unknown(host));
         return refused(findings);
@@ -148,7 +149,8 @@ fn refused(findings: Vec<Finding>) -> Planned {
 
 fn unknown(host: &str) -> Finding {
     let reason = "its member is down, and no release of the etcd installed there can be told";
-    Finding::block("MEMBER_DOWN", host, reason).hint("install the release that ran, and start the unit")
+    Finding::block("MEMBER_DOWN", host, reason)
+        .hint("install the release that ran, and start the unit")
 }
 
 fn start(request: &Request, seat: &Seat, installed: &Version) -> Wave {

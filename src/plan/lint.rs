@@ -166,7 +166,10 @@ fn no_return(hop: &Hop) -> Option<String> {
 fn pending(hop: &Hop) -> Option<String> {
     let point = hop.point_of_no_return?;
     let waits = |action: &Action| {
-        matches!(action, Action::Settle { .. } | Action::AwaitClusterVersion { .. })
+        matches!(
+            action,
+            Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+        )
     };
     let mut behind = hop.steps().filter(|(_, step)| step.id > point);
     let (lane, step) = behind.find(|(_, step)| !waits(&step.action))?;

@@ -6,6 +6,7 @@
 )]
 
 mod common;
+mod faults;
 mod lab;
 mod refusals;
 mod rehearse;

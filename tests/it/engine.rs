@@ -12,8 +12,8 @@ use runner::plan::{Action, OnFailure, Outcome, Plan};
 use tokio::time::Instant;
 
 use crate::engine_rig::{Rig, new, old};
-use crate::sim::model::Behaviour;
 use crate::sim::inventory;
+use crate::sim::model::Behaviour;
 
 /// A member's state as told.
 pub fn state<'a>(ending: &'a Ending, host: &str) -> &'a str {

@@ -108,7 +108,9 @@ impl Rig {
     /// The plan from what the simulation is now.
     pub fn plan(&self) -> Plan {
         let planned = self.planned();
-        planned.plan.unwrap_or_else(|| panic!("{:#?}", planned.findings))
+        planned
+            .plan
+            .unwrap_or_else(|| panic!("{:#?}", planned.findings))
     }
 
     /// Runs an upgrade from what the simulation is now, as `runner upgrade --yes` would: hop after hop.
@@ -122,7 +124,10 @@ impl Rig {
             let Planned { plan, findings } = self.planned();
             let refuses = |finding: &&Finding| finding.refuses(&BTreeSet::new());
             let refusing: Vec<&Finding> = findings.iter().filter(refuses).collect();
-            assert!(refusing.is_empty(), "{context}: the preflight refuses: {refusing:#?}");
+            assert!(
+                refusing.is_empty(),
+                "{context}: the preflight refuses: {refusing:#?}"
+            );
             let Some(plan) = plan else {
                 return nothing_to_do();
             };

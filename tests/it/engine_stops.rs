@@ -11,8 +11,8 @@ use runner::journal::Journal;
 
 use crate::engine::state;
 use crate::engine_rig::{Rig, new};
-use crate::sim::model::Behaviour;
 use crate::sim::inventory;
+use crate::sim::model::Behaviour;
 
 #[tokio::test(start_paused = true)]
 async fn the_first_interrupt_finishes_the_member_in_hand_and_stops_at_a_safe_point() {

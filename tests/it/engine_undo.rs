@@ -30,17 +30,26 @@ fn is_left_on_the_new_release(rig: &Rig, ending: &Ending) {
         "{ending:?}"
     );
     assert!(
-        ending.causes.iter().any(|cause| cause.contains("cluster version 3.5 already")),
+        ending
+            .causes
+            .iter()
+            .any(|cause| cause.contains("cluster version 3.5 already")),
         "{ending:?}"
     );
     assert!(
-        ending.hint.starts_with("repair the member on `etcd-2`, then run the same command again"),
+        ending
+            .hint
+            .starts_with("repair the member on `etcd-2`, then run the same command again"),
         "{}",
         ending.hint
     );
     let way_back = "go back to 3.4.23 with `runner restore` from the backup ";
     assert!(ending.hint.contains(way_back), "{}", ending.hint);
-    assert!(ending.hint.contains("3.4.23.db on this machine"), "{}", ending.hint);
+    assert!(
+        ending.hint.contains("3.4.23.db on this machine"),
+        "{}",
+        ending.hint
+    );
     let sim = rig.sim.state();
     assert_eq!(sim.hosts[LAST].installed(), Some(&new()));
     assert_eq!(sim.violations, Vec::<String>::new());
@@ -52,7 +61,10 @@ async fn the_last_member_is_put_back_while_the_cluster_version_has_not_risen() {
     spoil_the_last_start(&rig, Behaviour::CrashesAtStart);
     let ending = rig.upgrade().await;
     assert_eq!(ending.status, 5, "{ending:?}");
-    assert_eq!(state(&ending, LAST), "was put back on 3.4.23 and is healthy");
+    assert_eq!(
+        state(&ending, LAST),
+        "was put back on 3.4.23 and is healthy"
+    );
     assert_eq!(state(&ending, "etcd-1"), "runs 3.5.16 and is healthy");
     assert_eq!(rig.sim.state().cluster_version, old().minor());
 }

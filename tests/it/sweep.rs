@@ -177,7 +177,10 @@ fn status_is_true(ending: &Ending, state: &State, context: &str) {
 /// The `changed:` line against the model.
 fn told_is_true(ending: &Ending, state: &State, context: &str) {
     if ending.members.is_empty() {
-        assert!(!ending.changed && ending.status == 0, "{context}: {ending:?}");
+        assert!(
+            !ending.changed && ending.status == 0,
+            "{context}: {ending:?}"
+        );
         return;
     }
     assert_eq!(ending.members.len(), state.hosts.len(), "{context}");

@@ -8,8 +8,8 @@ use runner::facts::{
     MemberView, UnitFacts,
 };
 
-use super::model::{Host, Installed, State, sha256};
 use super::inventory::{UNIT, UNIT_FILE};
+use super::model::{Host, Installed, State, sha256};
 
 /// Facts of all hosts.
 pub fn facts(state: &State) -> ClusterFacts {

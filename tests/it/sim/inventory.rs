@@ -89,7 +89,13 @@ pub fn plan(state: &State, to: &Version, run_id: &str) -> Planned {
 fn release(version: &Version) -> BTreeMap<String, Binary> {
     let binary = |name: &&str| {
         let sha256 = sha256(name, version);
-        ((*name).to_owned(), Binary { sha256, bytes: 20 << 20 })
+        (
+            (*name).to_owned(),
+            Binary {
+                sha256,
+                bytes: 20 << 20,
+            },
+        )
     };
     binaries(version).iter().map(binary).collect()
 }
