@@ -41,7 +41,7 @@ pub(crate) async fn tell(
         End::Done | End::Interrupted => true,
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
-    let (members, all_well) = members(engine, cluster, plan, &end).await;
+    let (members, all_well) = members(engine, cluster, plan, ledger, &end).await;
     let healthy = healthy && all_well;
     let mut ending = Ending {
         cluster: cluster.name.clone(),
@@ -199,6 +199,7 @@ pub(crate) async fn members(
     engine: &Engine,
     cluster: &Cluster,
     plan: &Plan,
+    ledger: &Ledger,
     end: &End,
 ) -> (Vec<MemberState>, bool) {
     let put_back = match end {
@@ -209,7 +210,10 @@ pub(crate) async fn members(
         }) => Some(host.as_str()),
         _ => None,
     };
-    let seen = observe(engine.transport.as_ref(), cluster, OBSERVE).await;
+    let seen = match (end, ledger.seen()) {
+        (End::Done, Some(seen)) => seen,
+        _ => observe(engine.transport.as_ref(), cluster, OBSERVE).await,
+    };
     let states = cluster.hosts.iter().map(|host| {
         let put_back = put_back == Some(host.name.as_str());
         member(

@@ -5,15 +5,17 @@
 //! ([`crate::journal`]). A member that fails is put back by the undo of its own steps, and how the cluster is then
 //! is looked at afresh (`ending`), never inferred.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
+use tokio::time::{Duration, Instant};
 
 use crate::etcd::Minor;
 use crate::event::{Ending, Kind, MemberState};
+use crate::facts::Observation;
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
 use crate::plan::lint;
@@ -70,15 +72,20 @@ pub enum Failure {
     Abandoned,
 }
 
+/// How long a look at the cluster may stand for another one, while nothing was done since. Half of etcd's default
+/// election timeout (1000 ms): the members themselves would not have noticed a loss earlier.
+const FRESH: Duration = Duration::from_millis(500);
+
 /// What a run has done so far; shared by the lanes of a wave.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    left: Mutex<Vec<String>>,
+    left: Mutex<Vec<Left>>,
     changed: AtomicBool,
     disrupted: AtomicBool,
     floor: AtomicU64,
     line: Mutex<Option<Minor>>,
     backup: Mutex<Option<String>>,
+    seen: Mutex<Option<(Instant, Observation)>>,
 }
 
 /// How the members of a cluster are.
@@ -88,6 +95,24 @@ pub struct Now {
     pub members: Vec<MemberState>,
     /// Whether all are well.
     pub well: bool,
+}
+
+/// Something that stays on purpose.
+#[derive(Debug)]
+struct Left {
+    what: String,
+    /// On these hosts; none where `what` says it all.
+    hosts: BTreeSet<String>,
+}
+
+impl Left {
+    fn words(&self) -> String {
+        let hosts: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
+        match hosts.as_slice() {
+            [] => self.what.clone(),
+            hosts => format!("{} on {}", self.what, hosts.join(", ")),
+        }
+    }
 }
 
 /// How a hop came to its end.
@@ -150,7 +175,8 @@ impl Engine {
 
     /// Looks how the members are, at a time when nothing is being done.
     pub async fn look_again(&self, cluster: &Cluster, plan: &Plan) -> Now {
-        let (members, well) = ending::members(self, cluster, plan, &End::Done).await;
+        let (members, well) =
+            ending::members(self, cluster, plan, &Ledger::default(), &End::Done).await;
         Now { members, well }
     }
 
@@ -254,18 +280,32 @@ fn chain(error: &dyn std::error::Error) -> Vec<String> {
 impl Ledger {
     /// Notes something that stays on purpose when the run ends.
     pub fn leave(&self, what: String) {
-        self.left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(what);
+        let hosts = BTreeSet::new();
+        self.lock().push(Left { what, hosts });
+    }
+
+    /// Notes something that stays on a host on purpose; the same on several hosts is told once.
+    pub fn leave_on(&self, what: String, host: &str) {
+        let mut left = self.lock();
+        let known = left
+            .iter_mut()
+            .find(|left| left.what == what && !left.hosts.is_empty());
+        match known {
+            Some(known) => drop(known.hosts.insert(host.to_owned())),
+            None => left.push(Left {
+                what,
+                hosts: BTreeSet::from([host.to_owned()]),
+            }),
+        }
     }
 
     /// What stays on purpose.
     pub fn left(&self) -> Vec<String> {
-        self.left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().iter().map(Left::words).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes where the newest backup of this run is, such as "/var/backups/etcd/prod/x.db on etcd-2".
@@ -311,6 +351,27 @@ impl Ledger {
     /// Whether a disruptive step of any lane has begun.
     pub fn is_disrupted(&self) -> bool {
         self.disrupted.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a look at all members, for those who ask within [`FRESH`].
+    pub fn note_seen(&self, seen: &Observation) {
+        *self.last_look() = Some((Instant::now(), seen.clone()));
+    }
+
+    /// Forgets the last look, for something was done since.
+    pub fn forget_seen(&self) {
+        *self.last_look() = None;
+    }
+
+    /// The last look, if it is fresh and nothing was done since.
+    pub fn seen(&self) -> Option<Observation> {
+        let last = self.last_look().clone();
+        last.filter(|(at, _)| at.elapsed() <= FRESH)
+            .map(|(_, seen)| seen)
+    }
+
+    fn last_look(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Observation)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a raft index that the next member to settle must have applied.

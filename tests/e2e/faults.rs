@@ -68,9 +68,10 @@ fn a_full_install_disk_ends_the_run_before_any_member_is_touched_and_leaves_no_p
         .says("DISK_FREE");
     cluster.lab.roomy_disk(&host, "/opt/etcd").unwrap();
     // There is room at the look, and none when the upload comes: someone else has filled the disk meanwhile.
-    cluster.lab.full_disk(&host, "/opt/etcd", "1g").unwrap();
+    cluster.lab.full_disk(&host, "/opt/etcd", "400m").unwrap();
+    cluster.lab.slow_link(&host, "30mbit").unwrap();
     let hog = "nohup sh -c 'until [ -n \"$(ls -A /opt/etcd/3.5.16 2>/dev/null)\" ]; do sleep 0.01; done; \
-        head -c 2g /dev/zero > /opt/etcd/hog' >/dev/null 2>&1 &";
+        head -c 500m /dev/zero > /opt/etcd/hog' >/dev/null 2>&1 &";
     cluster.lab.sh(&host, hog).unwrap();
     let ran = runner(&cluster, &["upgrade", "--yes"]).plainly();
     assert!([3, 4, 5].contains(&ran.status), "{ran:?}");
@@ -79,6 +80,7 @@ fn a_full_install_disk_ends_the_run_before_any_member_is_touched_and_leaves_no_p
         assert_eq!(running(&cluster, &host).0, "3.4.23", "{host}");
         assert_eq!(litter(&cluster, &host), "", "{host}");
     }
+    cluster.lab.full_speed(&host).unwrap();
     cluster.lab.roomy_disk(&host, "/opt/etcd").unwrap();
     gets_home(&cluster);
 }
