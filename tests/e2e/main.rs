@@ -7,6 +7,7 @@
 
 mod common;
 mod exec;
+mod faults;
 mod lab;
 mod password;
 mod refusals;
