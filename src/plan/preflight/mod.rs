@@ -10,7 +10,7 @@
 //! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block | a host cannot be reached, or does not answer in full |
 //! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
-//! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left only warns, see [`super::left`] |
+//! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left down only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
 //! | `NO_LEADER`, `LEADER_DISPUTED` | block | members see none, or different ones |
 //! | `CLUSTER_ID_MISMATCH` | block | hosts of one cluster in the inventory belong to several |
