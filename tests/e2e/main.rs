@@ -6,8 +6,13 @@
 )]
 
 mod common;
+mod hosts;
 mod lab;
 mod refusals;
 mod rehearse;
+mod releases;
+#[path = "../it/releases_server.rs"]
+mod releases_server;
+mod templates;
 mod upgrade;
 mod writer;
