@@ -62,7 +62,7 @@ impl std::fmt::Debug for Engine {
 pub enum Failure {
     /// The host could not be asked.
     Unreachable(Unreachable),
-    /// The guard refused.
+    /// A guard or a step refused, and has changed nothing.
     Refused(String),
     /// It was tried and failed; from the nearest cause to the furthest.
     Failed(Vec<String>),
