@@ -189,6 +189,11 @@ impl Task<'_> {
     pub(crate) async fn ask(&self, command: Command) -> Result<Output, Failure> {
         let title = command.title.clone();
         let output = self.reach(command).await?;
+        self.succeeded(&title, output)
+    }
+
+    /// A script's output, if it ended with status 0.
+    pub(crate) fn succeeded(&self, title: &str, output: Output) -> Result<Output, Failure> {
         if output.is_success() {
             return Ok(output);
         }

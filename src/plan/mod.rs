@@ -50,6 +50,7 @@ pub mod options;
 pub mod order;
 pub mod path;
 pub mod preflight;
+mod previous;
 pub mod render;
 pub mod seats;
 pub mod upgrade;

@@ -147,6 +147,8 @@ pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outco
         ]);
     command.secrets = secrets(host);
     let taken = parse_taken(&task.ask(command).await?.text())?;
+    // The description may yet fail, and the step then tells nothing of the backup.
+    task.turn.ledger.note_change();
     describe(task, dir, file, &taken).await?;
     let place = format!("{dir}/{file} on {}", host.name);
     task.turn.ledger.note_backup(place);
