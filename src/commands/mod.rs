@@ -19,6 +19,7 @@ mod look;
 mod man;
 mod out;
 mod panics;
+mod password;
 mod plan;
 mod rehearsal;
 pub mod rehearse;

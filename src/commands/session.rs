@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, runtime};
+use super::password;
 use super::signals::Signals;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
@@ -62,6 +63,7 @@ impl<'a> Session<'a> {
     fn open(context: &'a Context, selected: Vec<Selected>) -> Result<Self> {
         let settings = Settings {
             forks: usize::from(context.global.forks),
+            become_password: password::obtain(&context.global)?,
             ..Settings::default()
         };
         let hosts = selected.iter().flat_map(|one| &one.cluster.hosts);

@@ -7,11 +7,13 @@ use openssh::{Child, ChildStdin, Error, Session, Stdio};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 
 use super::answer::{Stderr, Stdout};
 use super::place::Place;
 use super::remote::Remote;
-use crate::transport::{Input, Sink};
+use crate::secret::Secret;
+use crate::transport::{Command, Input, Meter, Sink};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -45,6 +47,8 @@ pub(super) struct Answer {
     pub(super) status: i32,
     /// Whether the script was started at all.
     pub(super) was_started: bool,
+    /// How often sudo asked for the password.
+    pub(super) questions: u32,
     /// The captured output.
     pub(super) stdout: Vec<u8>,
     /// The script's complaints, or sudo's.
@@ -78,20 +82,20 @@ fn is_refusal(words: &str) -> bool {
 pub(super) async fn converse<S>(
     child: &mut Child<S>,
     remote: &Remote,
-    input: &Input,
-    sink: &Sink,
+    command: &Command,
 ) -> Result<Answer, NoAnswer> {
     let stdin = child.stdin().take().expect("stdin is piped");
     let stdout = child.stdout().take().expect("stdout is piped");
     let stderr = child.stderr().take().expect("stderr is piped");
     let _ = fcntl_setpipe_size(&stdin, PIECE);
     let _ = fcntl_setpipe_size(&stdout, PIECE);
+    let (progress, rise) = watch::channel(Rise::default());
     let reading = async {
-        tokio::try_join!(read_stdout(stdout, remote, sink), async {
-            Ok(read_stderr(stderr, remote).await)
+        tokio::try_join!(read_stdout(stdout, remote, &command.output), async {
+            Ok(read_stderr(stderr, remote, progress).await)
         })
     };
-    let feeding = feed(stdin, &remote.header, input);
+    let feeding = feed(stdin, remote, command, rise);
     tokio::pin!(reading, feeding);
     let (out, err) = tokio::select! {
         both = &mut reading => both?,
@@ -109,6 +113,7 @@ fn finished(out: Out, err: &Stderr) -> Result<Answer, NoAnswer> {
         Some(status) if out.is_complete => Ok(Answer {
             status,
             was_started: err.was_started(),
+            questions: err.questions(),
             stdout: out.place.keep(),
             stderr: err.words().to_vec(),
         }),
@@ -119,24 +124,65 @@ fn finished(out: Out, err: &Stderr) -> Result<Answer, NoAnswer> {
     }
 }
 
+/// How far the way to root is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rise {
+    /// How often sudo asked for the password.
+    questions: u32,
+    /// Whether the script's shell has the rights.
+    was_started: bool,
+}
+
+/// Answers sudo's first question, and waits until the script's shell has the rights. Says no if it never will: a second
+/// question means that the password is wrong, and the end of stdin is the answer to that.
+async fn risen(stdin: &mut ChildStdin, password: &Secret, mut rise: watch::Receiver<Rise>) -> bool {
+    let asked = rise.wait_for(|rise| rise.was_started || rise.questions > 0);
+    match asked.await.map(|rise| *rise) {
+        Err(_) => return false,
+        Ok(rise) if rise.was_started => return true,
+        Ok(_) => {}
+    }
+    let line = format!("{}\n", password.reveal());
+    if stdin.write_all(line.as_bytes()).await.is_err() {
+        return false;
+    }
+    let answered = rise.wait_for(|rise| rise.was_started || rise.questions > 1);
+    answered.await.is_ok_and(|rise| rise.was_started)
+}
+
 /// Sends the script, then the payload. A script that ends without reading is no error.
-async fn feed(mut stdin: ChildStdin, header: &[u8], input: &Input) -> Result<(), NoAnswer> {
-    if stdin.write_all(header).await.is_err() {
+async fn feed(
+    mut stdin: ChildStdin,
+    remote: &Remote,
+    command: &Command,
+    rise: watch::Receiver<Rise>,
+) -> Result<(), NoAnswer> {
+    if let Some(password) = &remote.password
+        && !risen(&mut stdin, password, rise).await
+    {
         return Ok(());
     }
-    match input {
+    if stdin.write_all(&remote.header).await.is_err() {
+        return Ok(());
+    }
+    match &command.input {
         Input::None => {}
         Input::Bytes(bytes) => {
             let _ = stdin.write_all(bytes).await;
         }
-        Input::File(path) => send_file(&mut stdin, path)
+        Input::File(path) => send_file(&mut stdin, path, command.meter.as_ref())
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
     }
     Ok(())
 }
 
-async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
+async fn send_file(
+    stdin: &mut ChildStdin,
+    path: &Path,
+    meter: Option<&Meter>,
+) -> std::io::Result<()> {
+    meter.inspect(|meter| meter.reset());
     let mut file = File::open(path).await?;
     file.set_max_buf_size(PIECE);
     let mut piece = vec![0; PIECE];
@@ -145,6 +191,7 @@ async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
         if n == 0 || stdin.write_all(&piece[..n]).await.is_err() {
             return Ok(());
         }
+        meter.inspect(|meter| meter.add(n));
     }
 }
 
@@ -187,8 +234,12 @@ async fn read_stdout(
     })
 }
 
-/// Reads stderr up to the status.
-async fn read_stderr(mut from: impl AsyncRead + Unpin, remote: &Remote) -> Stderr {
+/// Reads stderr up to the status, and tells how far the way to root is.
+async fn read_stderr(
+    mut from: impl AsyncRead + Unpin,
+    remote: &Remote,
+    progress: watch::Sender<Rise>,
+) -> Stderr {
     let mut parser = Stderr::new(&remote.mark);
     let mut piece = vec![0; 16 << 10];
     while parser.status().is_none() {
@@ -196,6 +247,10 @@ async fn read_stderr(mut from: impl AsyncRead + Unpin, remote: &Remote) -> Stder
             Ok(n) if n > 0 => parser.push(&piece[..n]),
             _ => break,
         }
+        progress.send_replace(Rise {
+            questions: parser.questions(),
+            was_started: parser.was_started(),
+        });
     }
     parser
 }
