@@ -13,6 +13,7 @@ use super::files::Rendered;
 use super::options::Options;
 use super::seats::{Seat, seats};
 use super::upgrade::{Request, Work};
+use super::v2;
 use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
 /// Makes the waves of a hop.
@@ -203,10 +204,21 @@ impl<'a> Lanes<'a> {
         };
         let impossible = Undo::Impossible("older backups are gone".to_owned());
         steps.push(self.step(prune, impossible, limit::SHORT_S));
-        Some(Wave {
+        let mut wave = Wave {
             purpose: Purpose::Backup,
             lanes: vec![self.lane(seat, steps)],
-        })
+        };
+        v2::extend(&mut wave, &self.basis());
+        Some(wave)
+    }
+
+    fn basis(&self) -> v2::Basis<'a> {
+        v2::Basis {
+            cluster: self.request.cluster,
+            facts: self.request.facts,
+            step_timeout_s: self.request.step_timeout_s,
+            run_id: self.request.run_id,
+        }
     }
 
     /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.
@@ -223,11 +235,14 @@ impl<'a> Lanes<'a> {
         steps.push(self.switch(seat, previous.as_ref()));
         steps.extend(self.write(seat));
         steps.push(self.start(seat));
+        let least = self
+            .request
+            .settle_least_s
+            .max(v2::settle_least_s(self.request.facts));
         let settle = Action::Settle {
             version: self.work.to.clone(),
-            least_s: self.request.settle_least_s,
+            least_s: least,
         };
-        let least = self.request.settle_least_s;
         let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);

@@ -10,4 +10,5 @@ mod lab;
 mod refusals;
 mod rehearse;
 mod upgrade;
+mod v2;
 mod writer;
