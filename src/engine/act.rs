@@ -20,6 +20,7 @@ pub mod backup;
 pub mod backup_v2;
 pub mod check;
 pub mod client;
+pub mod digest;
 pub mod file;
 pub mod leader;
 pub mod release;
@@ -262,6 +263,16 @@ impl Task<'_> {
             .engine
             .observe(self.turn.cluster, Depth::Full)
             .await
+    }
+
+    /// Looks at all members fully, unless somebody just did and nothing was done since.
+    pub(crate) async fn observe_afresh(&self) -> Result<Observation, Failure> {
+        if let Some(seen) = self.turn.ledger.seen() {
+            return Ok(seen);
+        }
+        let seen = self.observe_fully().await?;
+        self.turn.ledger.note_seen(&seen);
+        Ok(seen)
     }
 
     /// Waits a little, each time longer, up to half a second.
