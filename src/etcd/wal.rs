@@ -22,8 +22,6 @@ pub struct Snapshot {
     pub index: u64,
     /// Bytes of the v2 store in it.
     pub bytes: usize,
-    /// The index of that store, which each of its changes raises by one.
-    pub store_index: u64,
 }
 
 /// Why a log or a snapshot is not whole.
@@ -111,19 +109,6 @@ pub fn snapshot(file: &[u8]) -> Result<Snapshot, Damage> {
     Ok(Snapshot {
         index: metadata.number(2),
         bytes: inner.bytes(1).map_or(0, <[u8]>::len),
-        store_index: inner.bytes(1).map_or(0, store_index),
-    })
-}
-
-/// `CurrentIndex` stands behind the tree of keys (`store/store.go`), within which a quote is escaped.
-fn store_index(store: &[u8]) -> u64 {
-    const NAME: &[u8] = br#""CurrentIndex":"#;
-    let at = store.windows(NAME.len()).rposition(|window| window == NAME);
-    let digits = at.map_or(&[][..], |at| &store[at + NAME.len()..]);
-    let number = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    number.fold(0, |sum: u64, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
     })
 }
 

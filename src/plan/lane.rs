@@ -208,17 +208,8 @@ impl<'a> Lanes<'a> {
             purpose: Purpose::Backup,
             lanes: vec![self.lane(seat, steps)],
         };
-        v2::extend(&mut wave, &self.basis());
+        v2::extend(&mut wave, &self.request.into());
         Some(wave)
-    }
-
-    fn basis(&self) -> v2::Basis<'a> {
-        v2::Basis {
-            cluster: self.request.cluster,
-            facts: self.request.facts,
-            step_timeout_s: self.request.step_timeout_s,
-            run_id: self.request.run_id,
-        }
     }
 
     /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.

@@ -11,6 +11,7 @@ use crate::inventory::Cluster;
 use super::deadlines as limit;
 use super::options::{Options, yaml_keys};
 use super::seats::{Seat, seats};
+use super::upgrade::Request;
 use super::{Action, Lane, Step, StepId, Undo, Wave};
 
 const MIB: u64 = 1024 * 1024;
@@ -32,6 +33,17 @@ pub struct Basis<'a> {
     pub step_timeout_s: Option<u64>,
     /// The run's id, for the names of backups.
     pub run_id: &'a str,
+}
+
+impl<'a> From<&Request<'a>> for Basis<'a> {
+    fn from(request: &Request<'a>) -> Self {
+        Self {
+            cluster: request.cluster,
+            facts: request.facts,
+            step_timeout_s: request.step_timeout_s,
+            run_id: request.run_id,
+        }
+    }
 }
 
 /// Whether a member is known to have keys in its v2 store.

@@ -16,7 +16,6 @@ fn a_copied_log_is_read_to_its_last_entry_and_goes_on_from_its_snapshot() {
         let snapshot = snapshot(&recorded(version, "backup.snap")).unwrap();
         assert_eq!(log.snapshot, snapshot.index, "{version}");
         assert_eq!(snapshot.index, 0x33, "{version}");
-        assert_eq!(snapshot.store_index, 50, "{version}");
         assert!(snapshot.bytes > 10_000, "{version}: {snapshot:?}");
         assert!(log.last >= 74, "{version}: {log:?}");
         assert_eq!(log.entries, log.last - log.snapshot, "{version}");
