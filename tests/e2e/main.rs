@@ -6,7 +6,10 @@
 )]
 
 mod common;
+mod exec;
+mod faults;
 mod lab;
+mod password;
 mod refusals;
 mod rehearse;
 mod upgrade;

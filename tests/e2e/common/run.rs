@@ -26,11 +26,11 @@ pub fn state_dir(cluster: &Cluster) -> PathBuf {
 pub fn command(cluster: &Cluster, inventory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     command
-        .args(args)
         .arg("-i")
         .arg(inventory)
         .arg("--state-dir")
         .arg(state_dir(cluster))
+        .args(args)
         .env_remove("SSH_AUTH_SOCK")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
