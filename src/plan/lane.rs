@@ -11,67 +11,16 @@ use crate::inventory::Host;
 use super::deadlines as limit;
 use super::files::Rendered;
 use super::options::Options;
+use super::previous::{Previous, installed, keeps, previous};
 use super::seats::{self, Seat, seats};
 use super::upgrade::{Request, Work};
+use super::v2;
 use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
 /// Makes the waves of a hop.
 pub(super) struct Lanes<'a> {
     request: &'a Request<'a>,
     work: &'a Work<'a>,
-}
-
-/// Whether the installed binaries have to be copied before they are switched away.
-pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
-    let Some(version) = installed(seat).filter(|version| *version != to) else {
-        return false;
-    };
-    let staged = seat.facts.staged.get(version);
-    !seat
-        .facts
-        .binaries
-        .iter()
-        .all(|(name, binary)| staged.and_then(|files| files.get(name)) == Some(&binary.sha256))
-}
-
-/// The release of the installed `etcd`.
-fn installed<'a>(seat: &Seat<'a>) -> Option<&'a Version> {
-    seat.facts.binaries.get("etcd")?.version.as_ref()
-}
-
-/// The release that an undo leads to, and the binaries it has.
-struct Previous {
-    version: Version,
-    files: Vec<String>,
-}
-
-/// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
-/// a member that an interrupted run left down and switched: the newest staged release below the target.
-fn previous(seat: &Seat, to: &Version) -> Option<Previous> {
-    let installed = installed(seat);
-    let newest = || seat.facts.staged.keys().rev().find(|version| *version < to);
-    let running = seat
-        .version()
-        .or(installed.filter(|version| *version < to))
-        .or_else(newest)?;
-    if installed != Some(running)
-        && let Some(files) = seat
-            .facts
-            .staged
-            .get(running)
-            .filter(|files| files.contains_key("etcd"))
-    {
-        return Some(Previous {
-            version: running.clone(),
-            files: files.keys().cloned().collect(),
-        });
-    }
-    installed
-        .filter(|version| *version != to)
-        .map(|version| Previous {
-            version: version.clone(),
-            files: seat.facts.binaries.keys().cloned().collect(),
-        })
 }
 
 impl<'a> Lanes<'a> {
@@ -203,10 +152,12 @@ impl<'a> Lanes<'a> {
         };
         let impossible = Undo::Impossible("older backups are gone".to_owned());
         steps.push(self.step(prune, impossible, limit::SHORT_S));
-        Some(Wave {
+        let mut wave = Wave {
             purpose: Purpose::Backup,
             lanes: vec![self.lane(seat, steps)],
-        })
+        };
+        v2::extend(&mut wave, &self.request.into());
+        Some(wave)
     }
 
     /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.
@@ -223,11 +174,14 @@ impl<'a> Lanes<'a> {
         steps.push(self.switch(seat, previous.as_ref()));
         steps.extend(self.write(seat));
         steps.push(self.start(seat));
+        let least = self
+            .request
+            .settle_least_s
+            .max(v2::settle_least_s(self.request.facts));
         let settle = Action::Settle {
             version: self.work.to.clone(),
-            least_s: self.request.settle_least_s,
+            least_s: least,
         };
-        let least = self.request.settle_least_s;
         let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);

@@ -8,9 +8,16 @@
 mod common;
 mod discover;
 mod exec;
+mod faults;
+mod hosts;
 mod lab;
 mod password;
 mod refusals;
 mod rehearse;
+mod releases;
+#[path = "../it/releases_server.rs"]
+mod releases_server;
+mod templates;
 mod upgrade;
+mod v2;
 mod writer;
