@@ -14,6 +14,7 @@ use super::options::Options;
 use super::previous::{Previous, installed, keeps, previous};
 use super::seats::{self, Seat, seats};
 use super::upgrade::{Request, Work};
+use super::v2;
 use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
 /// Makes the waves of a hop.
@@ -151,10 +152,12 @@ impl<'a> Lanes<'a> {
         };
         let impossible = Undo::Impossible("older backups are gone".to_owned());
         steps.push(self.step(prune, impossible, limit::SHORT_S));
-        Some(Wave {
+        let mut wave = Wave {
             purpose: Purpose::Backup,
             lanes: vec![self.lane(seat, steps)],
-        })
+        };
+        v2::extend(&mut wave, &self.request.into());
+        Some(wave)
     }
 
     /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.
@@ -171,11 +174,14 @@ impl<'a> Lanes<'a> {
         steps.push(self.switch(seat, previous.as_ref()));
         steps.extend(self.write(seat));
         steps.push(self.start(seat));
+        let least = self
+            .request
+            .settle_least_s
+            .max(v2::settle_least_s(self.request.facts));
         let settle = Action::Settle {
             version: self.work.to.clone(),
-            least_s: self.request.settle_least_s,
+            least_s: least,
         };
-        let least = self.request.settle_least_s;
         let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);

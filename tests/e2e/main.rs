@@ -18,4 +18,5 @@ mod releases;
 mod releases_server;
 mod templates;
 mod upgrade;
+mod v2;
 mod writer;
