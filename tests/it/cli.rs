@@ -147,7 +147,7 @@ fn a_wrong_word_is_answered_with_the_right_one() {
 fn commands_that_are_not_built_are_not_offered() {
     let home = home();
     for name in [
-        "backup", "rollback", "restore", "apply", "restart", "defrag", "exec", "discover", "timer",
+        "backup", "rollback", "restore", "apply", "restart", "defrag", "timer",
     ] {
         assert_eq!(status(&run(home.path(), &[name])), 2, "{name}");
         assert!(
