@@ -7,6 +7,7 @@ use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::exit::Exit;
 
+mod backup;
 mod check;
 mod completions;
 mod confirm;
@@ -22,6 +23,7 @@ mod panics;
 mod plan;
 mod rehearsal;
 pub mod rehearse;
+mod rollback;
 mod runs;
 mod session;
 mod show;
@@ -64,6 +66,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Plan(args) => plan::run(context, &args.target, args.detailed_exitcode),
         Command::Check(args) => check::run(context, &args),
         Command::Status => status::run(context),
+        Command::Backup => backup::run(context),
+        Command::Rollback(args) => rollback::run(context, &args),
         Command::Rehearse(args) => rehearsal::run(context, args),
         Command::Inventory { command } => show::run(context, &command),
         Command::Runs { command } => runs::run(context, &command),

@@ -1,4 +1,4 @@
-//! The steps of an upgrade's first hop, wave by wave, each with its undo.
+//! The steps of an upgrade's first hop or of a rollback, wave by wave, each with its undo.
 //!
 //! Undo runs newest first over a lane's executed steps. So a unit file's undo reloads systemd itself, because the
 //! step `ReloadUnits` behind it is undone before it; and `StopUnit`'s undo, the last to run, starts the member.
@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use crate::etcd::Version;
 use crate::inventory::Host;
 
+use super::backup::{self, db_bytes};
 use super::deadlines as limit;
 use super::files::Rendered;
 use super::options::Options;
+use super::rollback::kept;
 use super::seats::{Seat, seats};
 use super::upgrade::{Request, Work};
-use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
+use super::{Action, Kind, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
 /// Makes the waves of a hop.
 pub(super) struct Lanes<'a> {
@@ -46,14 +48,20 @@ struct Previous {
 }
 
 /// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
-/// a member that an interrupted run left down and switched: the newest staged release below the target.
-fn previous(seat: &Seat, to: &Version) -> Option<Previous> {
+/// a member that an interrupted run left down and switched: the release beside the one to reach that is staged.
+fn previous(seat: &Seat, work: &Work) -> Option<Previous> {
     let installed = installed(seat);
-    let newest = || seat.facts.staged.keys().rev().find(|version| *version < to);
+    let back = work.kind == Kind::Rollback;
+    let before = |version: &&Version| (*version > &work.to) == back && **version != work.to;
+    let staged = || seat.facts.staged.keys();
+    let beside = || match back {
+        true => staged().find(before),
+        false => staged().rev().find(before),
+    };
     let running = seat
         .version()
-        .or(installed.filter(|version| *version < to))
-        .or_else(newest)?;
+        .or(installed.filter(before))
+        .or_else(beside)?;
     if installed != Some(running)
         && let Some(files) = seat
             .facts
@@ -67,7 +75,7 @@ fn previous(seat: &Seat, to: &Version) -> Option<Previous> {
         });
     }
     installed
-        .filter(|version| *version != to)
+        .filter(|version| **version != work.to)
         .map(|version| Previous {
             version: version.clone(),
             files: seat.facts.binaries.keys().cloned().collect(),
@@ -131,12 +139,14 @@ impl<'a> Lanes<'a> {
         };
         steps.push(self.plain(stage, limit::transfer(bytes)));
         let files = self.work.files_of(seat);
-        let check = Action::CheckFlags {
+        // A unit that goes away uncovers one that is not known here, which the release has run with before.
+        let uncovered = self.work.gone_of(seat).contains(&host.unit_path());
+        let check = (!uncovered).then(|| Action::CheckFlags {
             version: self.work.to.clone(),
             install_dir: host.install_dir.clone(),
             args: Options::of(seat, files).args,
-        };
-        steps.push(self.plain(check, limit::SHORT_S));
+        });
+        steps.extend(check.map(|check| self.plain(check, limit::SHORT_S)));
         steps.extend(changed(seat, files).filter(|file| file.unit).map(|file| {
             let verify = Action::VerifyUnit {
                 unit: host.unit.clone(),
@@ -161,7 +171,12 @@ impl<'a> Lanes<'a> {
         Some(self.plain(keep, limit::copy(bytes)))
     }
 
+    /// A way back leads to the very files that ran there, where they were kept.
     fn release(&self, seat: &Seat) -> BTreeMap<String, String> {
+        let back = self.work.kind == Kind::Rollback;
+        if let Some(files) = kept(seat, &self.work.to).filter(|_| back) {
+            return files.clone();
+        }
         let key = (self.work.to.clone(), seat.facts.arch);
         let files = self.request.releases.get(&key).into_iter().flatten();
         files
@@ -179,45 +194,11 @@ impl<'a> Lanes<'a> {
     fn backup(&self) -> Option<Wave> {
         let all = seats(self.request.cluster, self.request.facts);
         let leads = |seat: &&Seat| seat.view.map(|view| view.id) == self.work.leader;
-        let seat = all.iter().find(leads)?;
-        let policy = &self.request.cluster.backup;
-        let dir = format!(
-            "{}/{}",
-            seat.host.backup_dir,
-            safe(&self.request.cluster.name)
-        );
-        let file = self.backup_name(seat);
-        let bytes = db_bytes(seat);
-        let take = Action::TakeBackup {
-            dir: dir.clone(),
-            file: file.clone(),
-        };
-        let mut steps = vec![self.plain(take, limit::backup(bytes))];
-        if policy.fetch {
-            let path = format!("{dir}/{file}");
-            steps.push(self.plain(Action::FetchBackup { path, file }, limit::transfer(bytes)));
-        }
-        let prune = Action::PruneBackups {
-            dir,
-            keep: policy.keep,
-        };
-        let impossible = Undo::Impossible("older backups are gone".to_owned());
-        steps.push(self.step(prune, impossible, limit::SHORT_S));
-        Some(Wave {
-            purpose: Purpose::Backup,
-            lanes: vec![self.lane(seat, steps)],
-        })
-    }
-
-    /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.
-    fn backup_name(&self, seat: &Seat) -> String {
-        let version = seat.version().unwrap_or(&self.work.from);
-        let cluster = safe(&self.request.cluster.name);
-        format!("{cluster}-{}-{version}.db", safe(self.request.run_id))
+        backup::wave(&self.request.into(), all.iter().find(leads)?)
     }
 
     fn member(&self, seat: &Seat) -> Lane {
-        let previous = previous(seat, &self.work.to);
+        let previous = previous(seat, self.work);
         let mut steps: Vec<Step> = self.move_leader(seat).into_iter().collect();
         steps.push(self.stop(seat, previous.as_ref()));
         steps.push(self.switch(seat, previous.as_ref()));
@@ -303,7 +284,9 @@ impl<'a> Lanes<'a> {
             .iter()
             .map(|file| self.write_one(seat, file))
             .collect();
-        if files.iter().any(|file| file.unit) {
+        let gone = self.work.gone_of(seat);
+        steps.extend(gone.iter().filter_map(|dest| self.remove(seat, dest)));
+        if files.iter().any(|file| file.unit) || gone.contains(&seat.host.unit_path()) {
             // The unit file's undo reloads; this step comes behind it and would be undone too early.
             steps.push(self.plain(Action::ReloadUnits, limit::RELOAD_S));
         }
@@ -335,6 +318,23 @@ impl<'a> Lanes<'a> {
         let reload = file.unit.then_some(Action::ReloadUnits);
         let undo = std::iter::once(back).chain(reload).collect();
         self.step(write, Undo::Actions(undo), limit::SHORT_S)
+    }
+
+    /// Takes away a file that was not there before the upgrade.
+    fn remove(&self, seat: &Seat, dest: &str) -> Option<Step> {
+        let now = seat.facts.files.get(dest)?;
+        let back = Action::WriteFile {
+            dest: dest.to_owned(),
+            before: None,
+            text: now.text.clone()?,
+            owner: now.owner.clone(),
+            mode: now.mode,
+        };
+        let reload = (dest == seat.host.unit_path()).then_some(Action::ReloadUnits);
+        let undo = std::iter::once(back).chain(reload).collect();
+        let dest = dest.to_owned();
+        let remove = Action::RemoveFile { dest };
+        Some(self.step(remove, Undo::Actions(undo), limit::SHORT_S))
     }
 
     fn start(&self, seat: &Seat) -> Step {
@@ -375,18 +375,4 @@ fn switched(host: &Host, version: &Version, files: &[String], others: &[String])
             .cloned()
             .collect(),
     }
-}
-
-fn db_bytes(seat: &Seat) -> u64 {
-    let said = seat.view.map(|view| view.db_bytes).unwrap_or_default();
-    said.max(seat.facts.data.db_bytes)
-}
-
-fn safe(name: &str) -> String {
-    name.chars()
-        .map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
-            _ => '_',
-        })
-        .collect()
 }

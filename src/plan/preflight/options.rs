@@ -145,6 +145,15 @@ fn shadowed(host: &str, version: &Version, both: &Conflict) -> Finding {
         .source(&both.source)
 }
 
+/// What a backup of this member as it is would lack.
+pub(super) fn v2_alone(seat: &Seat) -> Option<Finding> {
+    let options = Options::of(seat, &[]);
+    let path = options.config_file();
+    let file = path.and_then(|path| seat.facts.files.get(path));
+    let keys = file.and_then(|file| file.text.as_deref()).map(yaml_keys);
+    v2(seat, &options, keys.as_ref())
+}
+
 fn v2(seat: &Seat, options: &Options, file: Option<&Keys>) -> Option<Finding> {
     let value = match file {
         Some(keys) => keys.get("enable-v2").map(String::as_str),
