@@ -119,10 +119,10 @@ fn done(plan: &Plan, cluster: &Cluster) -> String {
     }
     let to = plan.hops.first().map_or(&plan.to, |hop| &hop.to);
     let steps = || plan.hops.iter().take(1).flat_map(Hop::steps);
-    let stops = steps().filter(|(_, step)| step.disruptive).count();
+    let worked_on = steps().filter(|(_, step)| step.disruptive).count();
     let whole = steps().any(|(_, step)| matches!(step.action, Action::AwaitClusterVersion { .. }));
     match cluster.hosts.len() {
-        n if !whole => format!("{stops} of {n} members were taken to {to}"),
+        n if !whole => format!("{worked_on} of {n} members were taken to {to}"),
         1 => format!("the only member runs {to}"),
         n => format!("all {n} members run {to}"),
     }

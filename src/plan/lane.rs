@@ -25,7 +25,7 @@ pub(super) struct Lanes<'a> {
 
 /// Whether the installed binaries have to be copied before they are switched away.
 pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
-    let Some(version) = installed(seat).filter(|version| *version != to) else {
+    let Some(version) = seat.installed().filter(|version| *version != to) else {
         return false;
     };
     let staged = seat.facts.staged.get(version);
@@ -34,11 +34,6 @@ pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
         .binaries
         .iter()
         .all(|(name, binary)| staged.and_then(|files| files.get(name)) == Some(&binary.sha256))
-}
-
-/// The release of the installed `etcd`.
-fn installed<'a>(seat: &Seat<'a>) -> Option<&'a Version> {
-    seat.facts.binaries.get("etcd")?.version.as_ref()
 }
 
 /// The release that an undo leads to, and the binaries it has.
@@ -50,13 +45,16 @@ struct Previous {
 /// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
 /// a member that an interrupted run left down and switched: the release beside the one to reach that is staged.
 fn previous(seat: &Seat, work: &Work) -> Option<Previous> {
-    let installed = installed(seat);
+    let installed = seat.installed();
     let back = work.kind == Kind::Rollback;
     let before = |version: &&Version| (*version > &work.to) == back && **version != work.to;
     let staged = || seat.facts.staged.keys();
-    let beside = || match back {
-        true => staged().find(before),
-        false => staged().rev().find(before),
+    let beside = || {
+        if back {
+            staged().find(before)
+        } else {
+            staged().rev().find(before)
+        }
     };
     let running = seat
         .version()
@@ -158,7 +156,7 @@ impl<'a> Lanes<'a> {
     }
 
     fn keep(&self, seat: &Seat, bytes: u64) -> Option<Step> {
-        let version = installed(seat).filter(|_| keeps(seat, &self.work.to))?;
+        let version = seat.installed().filter(|_| keeps(seat, &self.work.to))?;
         let files = seat.facts.binaries.iter();
         let keep = Action::KeepRelease {
             version: version.clone(),

@@ -146,11 +146,13 @@ fn words(findings: &mut [Finding], to: &Version) {
 
 fn work<'a>(request: &Request<'a>, past: &Past) -> Work<'a> {
     let to = request.target.clone();
-    let from = seats::highest(request.facts).unwrap_or(&to).clone();
     let leader = seats::leader(request.facts);
     let all = seats::seats(request.cluster, request.facts);
     let (mut due, rest): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|seat| in_turn(request, seat));
+    let installed = due.iter().filter_map(Seat::installed);
+    let highest = installed.chain(seats::highest(request.facts)).max();
+    let from = highest.unwrap_or(&to).clone();
     // Newest first; the order below keeps that among followers.
     due.sort_by(|a, b| b.version().cmp(&a.version()));
     let complete = rest.iter().all(|seat| seat.version() == Some(&to));
@@ -178,10 +180,9 @@ fn in_turn(request: &Request, seat: &Seat) -> bool {
             .is_some_and(|running| running > request.target)
     };
     let left = || preflight::left_down(request).as_deref() == Some(&*seat.host.name);
-    let older = seat.facts.binaries.get("etcd").is_some_and(|binary| {
-        let version = binary.version.as_ref();
-        version.is_some_and(|version| version < request.target)
-    });
+    let older = seat
+        .installed()
+        .is_some_and(|version| version < request.target);
     request.chosen.contains(&seat.host.name) && (above() || (left() && !older))
 }
 

@@ -30,7 +30,7 @@ pub fn seats<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Vec<Seat<'a>>
         .collect()
 }
 
-impl Seat<'_> {
+impl<'a> Seat<'a> {
     /// The member, by the id that it gave itself; one that is silent, as the other members list it.
     pub fn member(&self, facts: &ClusterFacts) -> Option<MemberRef> {
         let own = self.view.map(|view| view.id);
@@ -63,6 +63,11 @@ impl Seat<'_> {
     /// The release of the running process.
     pub fn version(&self) -> Option<&Version> {
         self.view.map(|view| &view.version)
+    }
+
+    /// The release of the installed `etcd`.
+    pub fn installed(&self) -> Option<&'a Version> {
+        self.facts.binaries.get("etcd")?.version.as_ref()
     }
 
     /// Whether it is a learner.

@@ -5,9 +5,11 @@
     reason = "helpers of tests fail and talk as tests do"
 )]
 
+mod backup;
 mod common;
 mod lab;
 mod refusals;
 mod rehearse;
+mod rollback;
 mod upgrade;
 mod writer;

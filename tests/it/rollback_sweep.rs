@@ -134,7 +134,8 @@ fn sweep(members: usize, done: usize, stride: usize) {
         commands > 15 * done,
         "only {commands} commands: is it still a rollback?"
     );
-    let kinds = |at: usize| (0..FAULTS.len()).filter(move |kind| (at + kind) % stride == 0);
+    let kinds =
+        |at: usize| (0..FAULTS.len()).filter(move |kind| (at + kind).is_multiple_of(stride));
     let cases: Vec<(usize, Fault)> = (0..commands)
         .flat_map(|at| kinds(at).map(move |kind| (at, FAULTS[kind])))
         .collect();

@@ -22,6 +22,10 @@ use crate::world::{World, binaries, id, version};
 const MIB: u64 = 1024 * 1024;
 
 /// A scenario's file.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a line of a scenario that a person reads"
+)]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
