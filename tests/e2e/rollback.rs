@@ -54,7 +54,7 @@ fn after_the_first_and_after_the_second_member_a_rollback_leads_back_and_an_upgr
 
 /// Upgrades until that many members are switched, then asks the run to stop.
 fn interrupted_after(cluster: &Cluster, members: usize) {
-    let run = begin(cluster, &["upgrade", "--yes", "--settle", "4s"]);
+    let run = begin(cluster, &["upgrade", "--yes", "--settle", "15s"]);
     let since = Instant::now();
     let hosts = cluster.shape.hosts();
     let switched = || {
