@@ -198,6 +198,9 @@ pub struct Rehearse {
     /// A folder with releases to use, instead of fetching them
     #[arg(long, value_name = "DIR", env = "RUNNER_RELEASES", value_hint = ValueHint::DirPath)]
     pub releases: Option<std::path::PathBuf>,
+    /// Go on in spite of findings with this code (repeatable)
+    #[arg(long, value_name = "CODE")]
+    pub acknowledge: Vec<String>,
     /// Leave the lab running, and say how to reach it
     #[arg(long, conflicts_with = "destroy")]
     pub keep: bool,

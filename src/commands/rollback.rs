@@ -1,5 +1,7 @@
 //! `runner rollback`: look, recall, show, ask, take back, cluster after cluster.
 
+use std::collections::BTreeSet;
+
 use super::confirm::confirm;
 use super::context::Context;
 use super::decide::{Decision, Goal, accepted, binaries, fetch, no_release, paths};
@@ -219,18 +221,14 @@ async fn see(
     cluster: &Cluster,
 ) -> Result<(Version, ClusterFacts)> {
     let first = complete(telling, cluster, look(session, cluster, &[]).await?)?;
-    let running = first.hosts.values().filter_map(|host| host.answer.view());
-    let mut versions: Vec<Version> = running.map(|view| view.version.clone()).collect();
-    versions.sort();
-    versions.dedup();
-    let Some(target) = rollback::release(&first).cloned() else {
-        let installed = first
-            .hosts
-            .values()
-            .filter_map(|host| host.binaries.get("etcd"));
-        let lowest = installed.filter_map(|binary| binary.version.clone()).min();
-        return Ok((lowest.unwrap_or(Version::new(0, 0, 0)), first));
+    let Some(target) = rollback::release(cluster, &first).cloned() else {
+        return Ok((Version::new(0, 0, 0), first));
     };
+    let hosts = || first.hosts.values();
+    let running = hosts().filter_map(|host| Some(host.answer.view()?.version.clone()));
+    let installed = hosts().filter_map(|host| host.binaries.get("etcd")?.version.clone());
+    let versions: BTreeSet<Version> = running.chain(installed).collect();
+    let versions: Vec<Version> = versions.into_iter().collect();
     let facts = complete(telling, cluster, look(session, cluster, &versions).await?)?;
     Ok((target, facts))
 }

@@ -39,6 +39,18 @@ pub struct Question<'a> {
 
 /// Asks the cluster; records the answer; refuses if it must not be.
 pub(crate) async fn guard(task: &Task<'_>) -> Result<(), Failure> {
+    asked(task, verdict).await
+}
+
+/// Asks right before the start of the last old member: behind it only a backup leads back, so nothing else may be
+/// open.
+pub(crate) async fn guard_no_return(task: &Task<'_>) -> Result<(), Failure> {
+    asked(task, alone).await
+}
+
+type Verdict = fn(&Question<'_>, &Observation) -> Result<(), String>;
+
+async fn asked(task: &Task<'_>, verdict: Verdict) -> Result<(), Failure> {
     let turn = task.turn;
     let (oldest, newest) = bounds(turn.plan, turn.hop);
     let question = Question {
@@ -116,6 +128,24 @@ pub fn verdict(question: &Question<'_>, seen: &Observation) -> Result<(), String
     versions(question, seen)?;
     leaders(question, seen)?;
     alarms(seen)
+}
+
+/// Tells whether the member in turn, which is stopped, is the last that has not reached the hop's release, and all
+/// others are well there.
+///
+/// # Errors
+/// Why not, in one line.
+pub fn alone(question: &Question<'_>, seen: &Observation) -> Result<(), String> {
+    verdict(question, seen)?;
+    let behind = views(seen)
+        .filter(|(host, _)| *host != question.host)
+        .find(|(_, view)| view.version < *question.newest);
+    behind.map_or(Ok(()), |(host, view)| {
+        Err(format!(
+            "`{host}` runs {} and not {} yet, so this is not the last start",
+            view.version, question.newest
+        ))
+    })
 }
 
 fn identity(question: &Question<'_>, seen: &Observation) -> Result<(), String> {

@@ -13,7 +13,7 @@ use super::deadlines as limit;
 use super::files::Rendered;
 use super::options::Options;
 use super::rollback::kept;
-use super::seats::{Seat, seats};
+use super::seats::{self, Seat, seats};
 use super::upgrade::{Request, Work};
 use super::{Action, Kind, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
@@ -196,7 +196,7 @@ impl<'a> Lanes<'a> {
     }
 
     fn member(&self, seat: &Seat) -> Lane {
-        let previous = previous(seat, self.work);
+        let previous = previous(seat, self.work).filter(|back| self.may_return(back));
         let mut steps: Vec<Step> = self.move_leader(seat).into_iter().collect();
         steps.push(self.stop(seat, previous.as_ref()));
         steps.push(self.switch(seat, previous.as_ref()));
@@ -211,6 +211,13 @@ impl<'a> Lanes<'a> {
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);
         self.lane(seat, steps)
+    }
+
+    /// Whether no member sees a cluster version above that release's line: it must not start again then.
+    fn may_return(&self, back: &Previous) -> bool {
+        seats::views(self.request.facts)
+            .filter_map(|view| view.cluster_version.as_ref())
+            .all(|line| line.minor() <= back.version.minor())
     }
 
     /// Every voter's lane asks: the leadership may have moved since the plan was made. Members that will be on
@@ -264,7 +271,10 @@ impl<'a> Lanes<'a> {
         let files: Vec<String> = self.release(seat).into_keys().collect();
         let now: Vec<String> = seat.facts.binaries.keys().cloned().collect();
         let undo = match previous {
-            None => Undo::Impossible(format!("no release but {} is on the host", self.work.to)),
+            None => Undo::Impossible(format!(
+                "no release but {} is on the host that the cluster would take back",
+                self.work.to
+            )),
             Some(previous) => Undo::Actions(vec![switched(
                 seat.host,
                 &previous.version,
@@ -284,7 +294,9 @@ impl<'a> Lanes<'a> {
             .collect();
         let gone = self.work.gone_of(seat);
         steps.extend(gone.iter().filter_map(|dest| self.remove(seat, dest)));
-        if files.iter().any(|file| file.unit) || gone.contains(&seat.host.unit_path()) {
+        let unit = files.iter().any(|file| file.unit) || gone.contains(&seat.host.unit_path());
+        // A former run may have written the unit and ended before systemd read it.
+        if unit || seat.view.is_none() && seat.facts.unit.needs_reload {
             // The unit file's undo reloads; this step comes behind it and would be undone too early.
             steps.push(self.plain(Action::ReloadUnits, limit::RELOAD_S));
         }

@@ -15,6 +15,7 @@ use crate::inventory::Cluster;
 
 use super::files::Rendered;
 use super::lane::Lanes;
+use super::left::{self, Left};
 use super::seats::{self, Seat};
 use super::upgrade::{Request, Work, cluster_minor, digest, number, refused, render};
 use super::{
@@ -81,9 +82,9 @@ impl Past {
     }
 }
 
-/// The release to go back to: the lowest that runs. `None` if no member answers.
-pub fn release(facts: &ClusterFacts) -> Option<&Version> {
-    seats::lowest(facts)
+/// The release to go back to: the lowest that a member runs, or would run if it were started.
+pub fn release<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Option<&'a Version> {
+    seats::origin(cluster, facts)
 }
 
 /// A release that is kept on the host, with what is needed to run a member.
@@ -101,7 +102,7 @@ pub fn needed(
     chosen: &BTreeSet<String>,
     facts: &ClusterFacts,
 ) -> BTreeSet<(Version, Arch)> {
-    let Some(to) = release(facts) else {
+    let Some(to) = release(cluster, facts) else {
         return BTreeSet::new();
     };
     seats::seats(cluster, facts)
@@ -118,6 +119,10 @@ pub fn needed(
 pub fn plan(request: &Request, past: &Past) -> Planned {
     let mut findings = preflight::state(request);
     words(&mut findings, request.target);
+    if let Some(Left::Needed(host)) = left::left(request) {
+        findings.push(needed_first(&host));
+        return refused(findings);
+    }
     let work = work(request, past);
     if work.from == *request.target && work.seats.is_empty() {
         findings.extend(too_late(request, past));
@@ -179,11 +184,8 @@ fn in_turn(request: &Request, seat: &Seat) -> bool {
         seat.version()
             .is_some_and(|running| running > request.target)
     };
-    let left = || preflight::left_down(request).as_deref() == Some(&*seat.host.name);
-    let older = seat
-        .installed()
-        .is_some_and(|version| version < request.target);
-    request.chosen.contains(&seat.host.name) && (above() || (left() && !older))
+    let left = || left::left(request).is_some_and(|left| left.host() == seat.host.name);
+    request.chosen.contains(&seat.host.name) && (above() || left())
 }
 
 /// Puts what files were before the upgrade in the place of what templates make for the older release.
@@ -213,6 +215,13 @@ fn too_late(request: &Request, past: &Past) -> Option<Finding> {
         (None, None) => false,
     };
     late.then(|| passed(request, runs, "no member runs an older release any more"))
+}
+
+/// Without a quorum nothing can be backed up and nobody be asked, so nothing is switched.
+fn needed_first(host: &str) -> Finding {
+    let reason = "its member is down, and without it there is no quorum to take a backup from";
+    Finding::block("MEMBER_DOWN", host, reason)
+        .hint("start its unit with what is installed there, then run this again")
 }
 
 fn no_way_back(request: &Request, work: &Work) -> Option<Finding> {
@@ -245,7 +254,7 @@ fn passed(request: &Request, runs: &Version, why: &str) -> Finding {
     } else {
         ""
     };
-    let hint = format!("the way back is `runner restore`, which leads to a backup{formal}");
+    let hint = format!("the way back is to restore the backup from before the upgrade{formal}");
     Finding::block("POINT_OF_NO_RETURN", &request.cluster.name, reason)
         .hint(hint)
         .source("etcd docs downgrade_3_6.md; server/etcdserver/api/membership/downgrade.go")

@@ -81,9 +81,15 @@ impl<'a> Seat<'a> {
     }
 }
 
-/// The lowest release that a member runs; `None` if no member answers.
-pub fn lowest(facts: &ClusterFacts) -> Option<&Version> {
-    versions(facts).min()
+/// The release that the way starts from: the lowest that a member runs, or would run if it were started.
+pub fn origin<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Option<&'a Version> {
+    let all = seats(cluster, facts);
+    all.iter()
+        .filter_map(|seat| match seat.view {
+            Some(view) => Some(&view.version),
+            None => seat.installed(),
+        })
+        .min()
 }
 
 /// The highest release that a member runs; `None` if no member answers.

@@ -14,7 +14,7 @@ const UNIT: &str = "/etc/systemd/system/etcd.service";
 const EXTRA: &str = "/etc/etcd/new";
 
 fn back(world: &World, past: &Past) -> Planned {
-    let target = rollback::release(&world.facts).unwrap();
+    let target = rollback::release(&world.cluster, &world.facts).unwrap();
     let request = Request {
         target,
         resume: true,

@@ -2,21 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use runner::etcd::Version;
 use runner::etcd::catalogue::Catalogue;
 use runner::event::Ending;
+use runner::facts::Arch;
 use runner::inventory::{Cluster, TemplateSource};
 use runner::plan::path::Available;
 use runner::plan::rollback::{self, Past};
-use runner::plan::upgrade::Request;
-use runner::plan::{OnFailure, Plan, Planned, Purpose};
+use runner::plan::upgrade::{self, Releases, Request};
+use runner::plan::{OnFailure, Planned, Purpose};
 
 use crate::engine_rig::{Rig, new, old};
 use crate::sim::facts::facts;
+use crate::sim::inventory::UNIT_FILE;
 use crate::sim::model::State;
-use crate::sim::plans::{UNIT_FILE, unit_text};
-use crate::sim::{FAULTS, Fault, plans};
+use crate::sim::{FAULTS, Fault, inventory};
 
 #[test]
 /// Every command fails, in four of the eight ways in turn; the next one has all of them.
@@ -42,30 +44,28 @@ async fn after_a_rollback_the_upgrade_gets_to_its_end() {
     assert_eq!(taken.status, 0, "{taken:?}");
     assert_eq!(taken.summary, "all 3 members run 3.4.23");
     assert_eq!(rig.upgrade().await.status, 0);
-    assert_eq!(plans::at(&rig.sim.state(), &new()).len(), 3);
+    assert_eq!(inventory::at(&rig.sim.state(), &new()).len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_somebody_else_left_mixed_is_finished_by_an_upgrade_too() {
     let mut rig = mixed(3, 1).await;
     assert_eq!(rig.upgrade().await.status, 0);
-    assert_eq!(plans::at(&rig.sim.state(), &new()).len(), 3);
+    assert_eq!(inventory::at(&rig.sim.state(), &new()).len(), 3);
     assert!(plan(&rig).plan.is_none());
 }
 
 /// A cluster whose upgrade ended after that many members.
 async fn mixed(members: usize, done: usize) -> Rig {
-    let mut rig = Rig::new(members);
-    for name in 1..=members {
-        let text = unit_text(&old());
-        rig.sim
-            .state()
-            .host(&format!("etcd-{name}"))
-            .files
-            .insert(UNIT_FILE.into(), text);
+    let mut rig = Rig::forgetful(members);
+    for at in 1..=members {
+        let mut state = rig.sim.state();
+        let files = &mut state.host(&format!("etcd-{at}")).files;
+        files.insert(UNIT_FILE.into(), unit_text(&old()));
     }
-    let mut plan: Plan = rig.plan();
+    let mut plan = asked(&rig, upgrade::plan).plan.unwrap();
     let mut left = done;
+    plan.hops[0].point_of_no_return = None;
     plan.hops[0].waves.retain(|wave| match wave.purpose {
         Purpose::Member if left > 0 => {
             left -= 1;
@@ -76,14 +76,19 @@ async fn mixed(members: usize, done: usize) -> Rig {
     });
     let ending = rig.execute(&plan).await;
     assert_eq!(ending.status, 0, "{ending:?}");
-    assert_eq!(plans::at(&rig.sim.state(), &new()).len(), done);
+    assert_eq!(inventory::at(&rig.sim.state(), &new()).len(), done);
     rig.sim.state().stops.clear();
     rig
 }
 
-/// The simulated cluster as the inventory has it; a template makes the unit.
+/// The text of the unit file that goes with a release.
+fn unit_text(version: &Version) -> String {
+    format!("[Service]\nExecStart=/usr/local/bin/etcd # {version}\n")
+}
+
+/// The simulated cluster as the inventory has it; its template tells the release.
 fn cluster(members: usize) -> Cluster {
-    let mut cluster = plans::cluster(members);
+    let mut cluster = inventory::cluster(members);
     for host in &mut cluster.hosts {
         host.templates.unit = Some(TemplateSource {
             path: "unit.j2".into(),
@@ -93,29 +98,37 @@ fn cluster(members: usize) -> Cluster {
     cluster
 }
 
-/// What the planner itself makes of the simulation.
-fn plan(rig: &Rig) -> Planned {
+/// What a planner makes of the simulation; releases that hosts have not kept are to be had only where they are new.
+fn asked(rig: &Rig, planner: impl FnOnce(&Request) -> Planned) -> Planned {
     let state = rig.sim.state();
     let (facts, cluster) = (facts(&state), cluster(state.hosts.len()));
     let chosen: BTreeSet<String> = state.hosts.keys().cloned().collect();
-    let target = rollback::release(&facts).unwrap().clone();
-    assert!(rollback::needed(&cluster, &chosen, &facts).is_empty());
+    let files = inventory::release(&new());
+    let releases = Releases::from([((new(), Arch::Amd64), files)]);
     let run = format!("20261120T1301{:02}Z-4f2a", state.verified);
-    let request = Request {
+    planner(&Request {
         cluster: &cluster,
         chosen: &chosen,
         facts: &facts,
-        target: &target,
+        target: &new(),
         available: &Available::Any,
-        releases: &BTreeMap::new(),
+        releases: &releases,
         rules: Catalogue::embedded(),
         on_failure: OnFailure::Undo,
         settle_least_s: 0,
         step_timeout_s: None,
         resume: true,
         run_id: &run,
-    };
-    rollback::plan(&request, &Past::default())
+    })
+}
+
+/// What the planner itself makes of the simulation.
+fn plan(rig: &Rig) -> Planned {
+    asked(rig, |request| {
+        let target = rollback::release(request.cluster, request.facts).unwrap();
+        let request = Request { target, ..*request };
+        rollback::plan(&request, &Past::default())
+    })
 }
 
 /// Takes the cluster back; `None` if nothing is to be done.
@@ -181,7 +194,7 @@ async fn commands_of_a_clean_run(members: usize, done: usize) -> usize {
 fn holds(state: &State, context: &str) {
     assert_eq!(state.violations, Vec::<String>::new(), "{context}");
     assert_eq!(
-        plans::at(state, &old()).len(),
+        inventory::at(state, &old()).len(),
         state.hosts.len(),
         "{context}"
     );
@@ -197,7 +210,7 @@ async fn case(members: usize, done: usize, at: usize, fault: Fault) {
     let context = format!("{done} of {members} members, {fault:?} at command {at}");
     let mut rig = mixed(members, done).await;
     rig.sim.mend();
-    rig.sim.fail_at(at, fault);
+    rig.sim.fail_at(&[(at, fault)]);
     let sim = rig.sim.clone();
     let ending = tokio::select! {
         ending = back(&mut rig) => ending,

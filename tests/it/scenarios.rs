@@ -121,7 +121,7 @@ impl Scenario {
         if !self.rollback {
             return world.plan();
         }
-        let target = rollback::release(&world.facts).unwrap_or(&world.target);
+        let target = rollback::release(&world.cluster, &world.facts).unwrap_or(&world.target);
         let request = Request {
             target,
             ..world.request()

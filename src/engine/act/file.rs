@@ -18,7 +18,8 @@ pub const ABSENT: &str = "absent";
 /// Writes stdin to a file by one rename, owner and mode set before.
 ///
 /// Arguments: `dest owner mode before after`, the last two SHA-256 in hex or `absent`. Refuses when the file is
-/// neither as it was when the plan was made nor as it will be: someone else has changed it meanwhile.
+/// neither as it was when the plan was made nor as it will be: someone else has changed it meanwhile. A temporary
+/// file that a killed run left beside it goes away.
 const WRITE: &str = r#"
 set -eu
 export LC_ALL=C
@@ -40,7 +41,8 @@ fi
 [ "$now" = "$before" ] || die "\`$dest\` has changed since the plan was made: SHA-256 $now, expected $before"
 umask 077
 [ -d "$dir" ] || (umask 022 && mkdir -p "$dir")
-tmp=$(mktemp "$dir/.runner.XXXXXX") || die "no file can be made in \`$dir\`"
+rm -f "$dir/.${dest##*/}.runner".??????
+tmp=$(mktemp "$dir/.${dest##*/}.runner.XXXXXX") || die "no file can be made in \`$dir\`"
 trap 'rm -f "$tmp"' EXIT
 trap 'exit 143' TERM HUP INT
 cat > "$tmp"
