@@ -56,6 +56,12 @@ pub enum Command {
     /// Put the previous release back while a cluster is still mixed
     #[command(after_help = examples::ROLLBACK)]
     Rollback(Rollback),
+    /// Run a command on the selected hosts, with live output
+    #[command(after_help = examples::EXEC)]
+    Exec(Exec),
+    /// Write the inventory of a running cluster, from one of its hosts
+    #[command(after_help = examples::DISCOVER)]
+    Discover(Discover),
     /// Run the same upgrade on a lab of real hosts on this machine
     #[command(after_help = examples::REHEARSE)]
     Rehearse(Rehearse),
@@ -181,6 +187,28 @@ impl From<Failing> for OnFailure {
             Failing::Stop => Self::Stop,
         }
     }
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The command after `--`: one word is a text for the host's /bin/sh, several are a program and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `discover`.
+#[derive(Debug, Args)]
+pub struct Discover {
+    /// A host of the cluster: a name, an address or an alias of your ssh configuration
+    #[arg(required = true, value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// What the cluster is to be called [default: etcd]
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Write to this file, which must not exist, instead of stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub write: Option<std::path::PathBuf>,
 }
 
 /// Arguments of `rehearse`.

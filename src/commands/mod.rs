@@ -13,6 +13,8 @@ mod completions;
 mod confirm;
 mod context;
 mod decide;
+mod discover;
+mod exec;
 mod hops;
 pub mod inventory;
 mod lock;
@@ -20,6 +22,7 @@ mod look;
 mod man;
 mod out;
 mod panics;
+mod password;
 mod plan;
 mod rehearsal;
 pub mod rehearse;
@@ -68,6 +71,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Status => status::run(context),
         Command::Backup => backup::run(context),
         Command::Rollback(args) => rollback::run(context, &args),
+        Command::Discover(args) => discover::run(context, &args),
+        Command::Exec(args) => exec::run(context, &args),
         Command::Rehearse(args) => rehearsal::run(context, args),
         Command::Inventory { command } => show::run(context, &command),
         Command::Runs { command } => runs::run(context, &command),

@@ -124,11 +124,17 @@ fn writes(action: &Action) -> bool {
 }
 
 /// Decides nothing but what the plan says about a failure.
+///
+/// A step that refused has changed nothing, so it is not undone: what it found is somebody else's.
 async fn stop(turn: &Turn<'_>, step: &Step, failure: Failure, begun: &[&Step]) -> End {
+    let mut begun = begun.to_vec();
+    if matches!(failure, Failure::Refused(_)) {
+        begun.retain(|one| one.id != step.id);
+    }
     let repair = if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
         Repair::NotNeeded
     } else if is_undone(turn.plan, &failure) {
-        undo::undo(turn, &failure, begun).await
+        undo::undo(turn, &failure, &begun).await
     } else {
         Repair::Left
     };

@@ -62,7 +62,7 @@ impl std::fmt::Debug for Engine {
 pub enum Failure {
     /// The host could not be asked.
     Unreachable(Unreachable),
-    /// The guard refused.
+    /// A guard or a step refused, and has changed nothing.
     Refused(String),
     /// It was tried and failed; from the nearest cause to the furthest.
     Failed(Vec<String>),
@@ -83,9 +83,18 @@ pub struct Ledger {
     changed: AtomicBool,
     disrupted: AtomicBool,
     floor: AtomicU64,
-    seen: Mutex<Option<(Instant, Observation)>>,
     line: Mutex<Option<Minor>>,
     backup: Mutex<Option<String>>,
+    seen: Mutex<Option<(Instant, Observation)>>,
+}
+
+/// How the members of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Each one's state.
+    pub members: Vec<MemberState>,
+    /// Whether all are well.
+    pub well: bool,
 }
 
 /// Something that stays on purpose.
@@ -104,15 +113,6 @@ impl Left {
             hosts => format!("{} on {}", self.what, hosts.join(", ")),
         }
     }
-}
-
-/// How the members of a cluster are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// Each one's state.
-    pub members: Vec<MemberState>,
-    /// Whether all are well.
-    pub well: bool,
 }
 
 /// How a hop came to its end.

@@ -1,38 +1,12 @@
 //! Backups: the wave that every plan has before its first stop, and the plan that is nothing else.
 
-use crate::facts::ClusterFacts;
-use crate::inventory::Cluster;
-
 use super::deadlines as limit;
 use super::seats::{self, Seat, seats};
+pub use super::v2::Basis as Request;
 use super::{
     Action, FORMAT, Finding, Hop, Kind, Lane, OnFailure, Plan, Planned, Purpose, Severity, Step,
-    StepId, Undo, Wave, finding, preflight, upgrade,
+    StepId, Undo, Wave, finding, preflight, upgrade, v2,
 };
-
-/// Everything that a backup is planned from.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The cluster with all its hosts.
-    pub cluster: &'a Cluster,
-    /// What is true now, of the hosts that could be reached.
-    pub facts: &'a ClusterFacts,
-    /// The most that any step may take, instead of each one's own deadline.
-    pub step_timeout_s: Option<u64>,
-    /// The run's id, for the names of backups.
-    pub run_id: &'a str,
-}
-
-impl<'a> From<&upgrade::Request<'a>> for Request<'a> {
-    fn from(request: &upgrade::Request<'a>) -> Self {
-        Self {
-            cluster: request.cluster,
-            facts: request.facts,
-            step_timeout_s: request.step_timeout_s,
-            run_id: request.run_id,
-        }
-    }
-}
 
 /// Plans a backup of the cluster as it is. Members may be down: a backup is wanted most when something is wrong.
 pub fn plan(request: &Request) -> Planned {
@@ -115,10 +89,12 @@ pub(super) fn wave(request: &Request, seat: &Seat) -> Option<Wave> {
         member: seat.member(request.facts)?,
         steps,
     };
-    Some(Wave {
+    let mut wave = Wave {
         purpose: Purpose::Backup,
         lanes: vec![lane],
-    })
+    };
+    v2::extend(&mut wave, request);
+    Some(wave)
 }
 
 /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.

@@ -12,72 +12,17 @@ use super::backup::{self, db_bytes};
 use super::deadlines as limit;
 use super::files::Rendered;
 use super::options::Options;
+use super::previous::{Previous, keeps, previous};
 use super::rollback::kept;
 use super::seats::{self, Seat, seats};
 use super::upgrade::{Request, Work};
+use super::v2;
 use super::{Action, Kind, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
 /// Makes the waves of a hop.
 pub(super) struct Lanes<'a> {
     request: &'a Request<'a>,
     work: &'a Work<'a>,
-}
-
-/// Whether the installed binaries have to be copied before they are switched away.
-pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
-    let Some(version) = seat.installed().filter(|version| *version != to) else {
-        return false;
-    };
-    let staged = seat.facts.staged.get(version);
-    !seat
-        .facts
-        .binaries
-        .iter()
-        .all(|(name, binary)| staged.and_then(|files| files.get(name)) == Some(&binary.sha256))
-}
-
-/// The release that an undo leads to, and the binaries it has.
-struct Previous {
-    version: Version,
-    files: Vec<String>,
-}
-
-/// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
-/// a member that an interrupted run left down and switched: the release beside the one to reach that is staged.
-fn previous(seat: &Seat, work: &Work) -> Option<Previous> {
-    let installed = seat.installed();
-    let back = work.kind == Kind::Rollback;
-    let before = |version: &&Version| (*version > &work.to) == back && **version != work.to;
-    let staged = || seat.facts.staged.keys();
-    let beside = || {
-        if back {
-            staged().find(before)
-        } else {
-            staged().rev().find(before)
-        }
-    };
-    let running = seat
-        .version()
-        .or(installed.filter(before))
-        .or_else(beside)?;
-    if installed != Some(running)
-        && let Some(files) = seat
-            .facts
-            .staged
-            .get(running)
-            .filter(|files| files.contains_key("etcd"))
-    {
-        return Some(Previous {
-            version: running.clone(),
-            files: files.keys().cloned().collect(),
-        });
-    }
-    installed
-        .filter(|version| **version != work.to)
-        .map(|version| Previous {
-            version: version.clone(),
-            files: seat.facts.binaries.keys().cloned().collect(),
-        })
 }
 
 impl<'a> Lanes<'a> {
@@ -202,11 +147,14 @@ impl<'a> Lanes<'a> {
         steps.push(self.switch(seat, previous.as_ref()));
         steps.extend(self.write(seat));
         steps.push(self.start(seat));
+        let least = self
+            .request
+            .settle_least_s
+            .max(v2::settle_least_s(self.request.facts));
         let settle = Action::Settle {
             version: self.work.to.clone(),
-            least_s: self.request.settle_least_s,
+            least_s: least,
         };
-        let least = self.request.settle_least_s;
         let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);

@@ -52,10 +52,12 @@ pub mod options;
 pub mod order;
 pub mod path;
 pub mod preflight;
+mod previous;
 pub mod render;
 pub mod rollback;
 pub mod seats;
 pub mod upgrade;
+pub mod v2;
 
 pub use finding::{Finding, Severity};
 
@@ -242,6 +244,22 @@ pub enum Action {
         dir: String,
         /// The file's name in it; mode 0600.
         file: String,
+    },
+    /// `etcdctl backup` of API 2 on this host, packed into one file and brought here, where the chain of checksums
+    /// of its log and its snapshot is followed to the end.
+    TakeV2Backup {
+        /// The folder on the host; made with mode 0700.
+        dir: String,
+        /// The file's name in it; mode 0600.
+        file: String,
+        /// The member's data folder.
+        data_dir: String,
+        /// The folder of its log, if that lies elsewhere.
+        wal_dir: Option<String>,
+        /// What this release's etcdctl needs to be told.
+        flags: Vec<String>,
+        /// Whether the file stays here too.
+        fetch: bool,
     },
     /// Brings a backup here and checks its SHA-256 again.
     FetchBackup {

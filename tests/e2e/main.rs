@@ -7,9 +7,18 @@
 
 mod backup;
 mod common;
+mod exec;
+mod faults;
+mod hosts;
 mod lab;
+mod password;
 mod refusals;
 mod rehearse;
+mod releases;
+#[path = "../it/releases_server.rs"]
+mod releases_server;
 mod rollback;
+mod templates;
 mod upgrade;
+mod v2;
 mod writer;

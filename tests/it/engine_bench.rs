@@ -57,7 +57,7 @@ impl Shell {
             .spawn()?;
         let mut stdin = child.stdin.take().expect("a pipe");
         match &command.input {
-            Input::None => {}
+            Input::None | Input::Held(_) => {}
             Input::Bytes(bytes) => stdin.write_all(bytes).await?,
             Input::File(file) => stdin.write_all(&fs::read(file)?).await?,
         }

@@ -22,12 +22,12 @@ const SAMPLE: usize = 400;
 
 #[test]
 fn whatever_fails_with_one_member_the_cluster_is_safe_and_a_second_upgrade_succeeds() {
-    run_all(1, every_case(1));
+    run_all(1, &every_case(1));
 }
 
 #[test]
 fn whatever_fails_with_three_members_the_cluster_is_safe_and_a_second_upgrade_succeeds() {
-    run_all(3, every_case(3));
+    run_all(3, &every_case(3));
 }
 
 /// Every case with `RUNNER_SWEEP=all`.
@@ -39,7 +39,7 @@ fn whatever_fails_with_five_members_the_cluster_is_safe_and_a_second_upgrade_suc
         let sample = (0..SAMPLE).map(|_| chance.pick(&cases).clone());
         cases = sample.collect();
     }
-    run_all(5, cases);
+    run_all(5, &cases);
 }
 
 /// Two faults strike the first upgrade, two more the second; the third one gets home.
@@ -54,7 +54,7 @@ fn whatever_two_faults_a_run_come_together_the_cluster_is_safe_and_the_next_upgr
             vec![one(&mut chance), one(&mut chance)]
         };
         let cases = (0..each).map(|_| vec![two(), two()]);
-        run_all(members, cases.collect());
+        run_all(members, &cases.collect::<Vec<_>>());
     }
 }
 
@@ -74,7 +74,7 @@ fn is_exhaustive() -> bool {
 }
 
 /// Runs cases on all cores. A case is the faults of each run until the last one, which has none.
-fn run_all(members: usize, cases: Vec<Vec<Faults>>) {
+fn run_all(members: usize, cases: &[Vec<Faults>]) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -215,6 +215,10 @@ fn told_is_true(ending: &Ending, state: &State, context: &str) {
 /// Repeatable chance (splitmix64), from `RUNNER_SEED` or a seed that is printed.
 struct Chance(u64);
 
+#[expect(
+    clippy::print_stdout,
+    reason = "the seed must be known when the test fails"
+)]
 impl Chance {
     fn new(what: &str) -> Self {
         let given = std::env::var("RUNNER_SEED").ok();

@@ -87,7 +87,7 @@ printf 'bytes=%s\nsha256=%s\nrevision=%s\nleast=%s\n' \
 );
 
 /// Writes the description of a backup beside it. Arguments: `path`; the text on stdin.
-const DESCRIBE: &str = r#"
+pub(super) const DESCRIBE: &str = r#"
 set -eu
 umask 077
 cat > "$1.part"
@@ -110,19 +110,22 @@ d='[0-9]'
 d4=$d$d$d$d
 x='[0-9a-f]'
 stamp="$d4$d4"T"$d4$d$d"Z-"$x$x$x$x"
-set --
-for path in "$dir"/*; do
-  name=${path##*/}
-  rest=${name#"$cluster"-}
-  [ "$rest" != "$name" ] && [ -f "$path" ] && [ ! -L "$path" ] || continue
-  case $rest in
-    $stamp.db | $stamp-[0-9]*.db) set -- "$@" "$path" ;;
-  esac
-done
-while [ $# -gt "$keep" ]; do
-  rm -f "$1" "$1.json"
-  printf '%s\n' "${1##*/}"
-  shift
+# Snapshots and copies of the v2 store are counted apart: a run makes one of each.
+for kind in db v2.tar.gz; do
+  set --
+  for path in "$dir"/*."$kind"; do
+    name=${path##*/}
+    rest=${name#"$cluster"-}
+    [ "$rest" != "$name" ] && [ -f "$path" ] && [ ! -L "$path" ] || continue
+    case $rest in
+      $stamp.$kind | $stamp-[0-9]*.$kind) set -- "$@" "$path" ;;
+    esac
+  done
+  while [ $# -gt "$keep" ]; do
+    rm -f "$1" "$1.json"
+    printf '%s\n' "${1##*/}"
+    shift
+  done
 done
 "#;
 
@@ -147,6 +150,8 @@ pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outco
         ]);
     command.secrets = secrets(host);
     let taken = parse_taken(&task.ask(command).await?.text())?;
+    // The description may yet fail, and the step then tells nothing of the backup.
+    task.turn.ledger.note_change();
     describe(task, dir, file, &taken).await?;
     let place = format!("{dir}/{file} on {}", host.name);
     task.turn.ledger.note_backup(place);
@@ -253,7 +258,7 @@ pub(crate) async fn fetch(task: &Task<'_>, path: &str, file: &str) -> Result<Out
     Ok(changed(format!("{} is here", target.display())))
 }
 
-async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<(), Failure> {
+pub(super) async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<(), Failure> {
     match fs::remove_file(part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => local(Err(error), part)?,
         _ => {}
@@ -292,12 +297,12 @@ pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Out
     }
 }
 
-fn local<T>(result: io::Result<T>, path: &Path) -> Result<T, Failure> {
+pub(super) fn local<T>(result: io::Result<T>, path: &Path) -> Result<T, Failure> {
     result
         .map_err(|error| Failure::because(format!("`{}` on this machine: {error}", path.display())))
 }
 
-async fn digest_of(path: PathBuf) -> io::Result<String> {
+pub(super) async fn digest_of(path: PathBuf) -> io::Result<String> {
     tokio::task::spawn_blocking(move || {
         let mut file = fs::File::open(path)?;
         file.sync_all()?;

@@ -12,6 +12,9 @@ pub const WRITE_TITLE: &str = "write a file";
 /// The title of [`REMOVE`].
 pub const REMOVE_TITLE: &str = "remove a file";
 
+/// The status of [`WRITE`] when somebody has changed the file: it was left as it is.
+const CHANGED_MEANWHILE: i32 = 9;
+
 /// What stands for "no file is there" in place of a digest.
 pub const ABSENT: &str = "absent";
 
@@ -38,7 +41,11 @@ if [ "$now" = "$after" ]; then
   [ "$(stat -c '%U:%G %a' "$dest")" != "$was" ] || echo same
   exit 0
 fi
-[ "$now" = "$before" ] || die "\`$dest\` has changed since the plan was made: SHA-256 $now, expected $before"
+if [ "$now" != "$before" ]; then
+  cat > /dev/null
+  printf '%s\n' "\`$dest\` has changed since the plan was made: SHA-256 $now, expected $before" >&2
+  exit 9
+fi
 umask 077
 [ -d "$dir" ] || (umask 022 && mkdir -p "$dir")
 rm -f "$dir/.${dest##*/}.runner".??????
@@ -88,7 +95,11 @@ pub(crate) async fn write(
         digest(content.text),
     ]);
     command.input = Input::Bytes(content.text.as_bytes().to_vec());
-    let said = task.ask(command).await?.text();
+    let output = task.reach(command).await?;
+    if output.status == CHANGED_MEANWHILE {
+        return Err(Failure::Refused(output.complaint().trim().to_owned()));
+    }
+    let said = task.succeeded(WRITE_TITLE, output)?.text();
     if said.trim() == "same" {
         return Ok(unchanged(format!("{dest} is so already")));
     }

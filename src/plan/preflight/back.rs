@@ -6,7 +6,7 @@ use crate::plan::rollback::kept;
 use crate::plan::seats::{Seat, seats};
 use crate::plan::upgrade::{Request, Work};
 
-use super::{Severity, identity, members, names, of, options, space, target, units};
+use super::{Severity, identity, members, names, of, options, space, target, units, v2};
 
 pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
     let all = seats(request.cluster, request.facts);
@@ -14,6 +14,7 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(members::size(request, &all));
     findings.extend(space::findings(request, work, &all));
     findings.extend(options::findings(request, work));
+    findings.extend(v2::backups(request.cluster, request.facts, &all));
     findings.extend(releases(request, work));
     findings.extend(partial(request, work));
     findings.extend(target::by_message(&work.template_errors));
@@ -80,7 +81,8 @@ pub(super) fn backup(request: &Backup, source: Option<&Seat>) -> Vec<Finding> {
     };
     findings.extend(units::etcdctl(seat));
     findings.extend(space::of_backup(seat));
-    findings.extend(all.iter().filter_map(options::v2_alone).map(warned));
+    let kept = v2::backups(request.cluster, request.facts, &all);
+    findings.extend(kept.into_iter().map(warned));
     findings
 }
 

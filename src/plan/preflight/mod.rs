@@ -11,7 +11,7 @@
 //! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
 //! | `JOURNAL_UNREAD` | note | a rollback could not read a past run |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
-//! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left only warns, see [`super::left`] |
+//! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left down only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
 //! | `NO_LEADER`, `LEADER_DISPUTED` | block | members see none, or different ones |
 //! | `CLUSTER_ID_MISMATCH` | block | hosts of one cluster in the inventory belong to several |
@@ -48,8 +48,12 @@
 //! | `ARGS_UNKNOWN` | note | the rendered command line has variables that cannot be checked here |
 //! | `CONFIG_UNSEEN` | note | etcd reads a configuration file that is not known here |
 //! | `HOP_NOTE` | note | what the catalogue says of a hop and nothing here can check |
-//! | `V2_DATA` | acknowledge | the v2 store is on, and snapshots do not hold it |
-//! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data |
+//! | `V2_DATA` | note | the v2 store has keys: each member's is backed up |
+//! | `V2_BACKUP` | acknowledge | a member's v2 keys cannot be backed up while it runs |
+//! | `V2_OFF` | acknowledge | a release on the way does not serve the v2 keys that are served now |
+//! | `V2_UNKNOWN` | acknowledge | API 2 is on, and nothing could tell whether there are v2 keys |
+//! | `V2_GONE` | block | the v2 store has keys, and 3.6 does not start on them |
+//! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data: members get 2 minutes each |
 //! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
 //! | `TEMPLATE`, `TEMPLATE_EXEC`, `TEMPLATE_UNREADABLE` | block | a file cannot be rendered or put back |
 //! | `TEMPLATE_DRIFT` | note | files differ and no upgrade is due: that is `apply`'s work |
@@ -65,6 +69,7 @@ mod options;
 mod space;
 mod target;
 mod units;
+mod v2;
 
 use super::left;
 use super::seats::{Seat, seats};
@@ -92,6 +97,7 @@ pub(super) fn work(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(space::findings(request, work, &all));
     findings.extend(options::findings(request, work));
     findings.extend(target::findings(request, work, &all));
+    findings.extend(v2::findings(request, work, &all));
     findings
 }
 

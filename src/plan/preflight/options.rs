@@ -18,7 +18,6 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
             let options = Options::of(seat, work.files_of(seat));
             let file = config(seat, work, &options);
             let mut findings = way(request, work, seat, &options, file.as_ref());
-            findings.extend(v2(seat, &options, file.as_ref()));
             findings.extend(unseen(seat, &options, file.is_some()));
             findings
         })
@@ -151,29 +150,12 @@ fn shadowed(host: &str, version: &Version, both: &Conflict) -> Finding {
         .source(&both.source)
 }
 
-/// What a backup of this member as it is would lack.
-pub(super) fn v2_alone(seat: &Seat) -> Option<Finding> {
-    let options = Options::of(seat, &[]);
-    let path = options.config_file();
-    let file = path.and_then(|path| seat.facts.files.get(path));
-    let keys = file.and_then(|file| file.text.as_deref()).map(yaml_keys);
-    v2(seat, &options, keys.as_ref())
-}
-
-fn v2(seat: &Seat, options: &Options, file: Option<&Keys>) -> Option<Finding> {
-    let value = match file {
-        Some(keys) => keys.get("enable-v2").map(String::as_str),
-        None => options.get("enable-v2"),
-    };
-    matches!(value?, "true" | "1" | "t" | "T" | "TRUE" | "True").then(|| {
-        Finding::acknowledge(
-            "V2_DATA",
-            &seat.host.name,
-            "`enable-v2` is on: keys of the v2 store, if there are any, are in 0 of the backups taken here",
-        )
-        .hint("take a copy of the v2 keys yourself, or acknowledge that there are none worth keeping")
-        .source("etcd.io/docs/v3.5/op-guide/recovery")
-    })
+/// The value of an option that etcd will be started with, wherever it stands.
+pub(super) fn setting(seat: &Seat, work: &Work, options: &Options, name: &str) -> Option<String> {
+    match config(seat, work, options) {
+        Some(keys) => keys.get(name).cloned(),
+        None => options.get(name).map(str::to_owned),
+    }
 }
 
 fn unseen(seat: &Seat, options: &Options, seen: bool) -> Vec<Finding> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::plan::Finding;
 use crate::plan::backup::db_bytes;
-use crate::plan::lane::keeps;
+use crate::plan::previous::keeps;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
+use crate::plan::v2;
 
 use super::mib;
 
@@ -35,6 +36,9 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
             }
             if seat.view.is_some_and(|view| Some(view.id) == work.leader) {
                 needs.push(backup(seat));
+            }
+            if v2::found(request.facts) && v2::way(seat).is_ok() {
+                needs.push(v2_backup(seat));
             }
             host(seat, needs)
         })
@@ -75,6 +79,15 @@ fn backup(seat: &Seat) -> Need {
         what: "backup",
         path: seat.host.backup_dir.clone(),
         bytes: db_bytes(seat),
+    }
+}
+
+/// The copy, a preallocated log in it, and the copy once more in one file.
+fn v2_backup(seat: &Seat) -> Need {
+    Need {
+        what: "v2 backup",
+        path: seat.host.backup_dir.clone(),
+        bytes: 2 * (v2::copied_bytes(seat) + WAL_BYTES),
     }
 }
 

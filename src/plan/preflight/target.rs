@@ -4,26 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::etcd::catalogue::BadPatch;
 use crate::etcd::{Minor, Version};
+use crate::plan::Finding;
 use crate::plan::files::{self, Rendered};
 use crate::plan::options::Options;
 use crate::plan::seats::{Seat, seats};
 use crate::plan::upgrade::{Request, Work};
-use crate::plan::{Finding, Severity};
 
-use super::{mib, names, trimmed};
-
-const MIB: u64 = 1024 * 1024;
-/// The upgrade guides: above this a member may take two minutes to catch up.
-const LARGE_V2_BYTES: u64 = 50 * MIB;
-/// The upgrade guides: from here on ask before you go on.
-const HUGE_V2_BYTES: u64 = 100 * MIB;
-const GUIDE: &str = "etcd.io/docs/v3.5/upgrades/upgrade_3_5";
+use super::{names, trimmed};
 
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings = faults(request, work);
     findings.extend(notes(request, work));
     findings.extend(releases(request, work));
-    findings.extend(v2_size(request, all));
     findings.extend(auth(request, work));
     findings.extend(partial(request, work, all));
     findings.extend(by_message(&work.template_errors));
@@ -102,35 +94,6 @@ fn releases(request: &Request, work: &Work) -> Vec<Finding> {
             .hint("add it to `[releases] source`")
         })
         .collect()
-}
-
-fn v2_size(request: &Request, all: &[Seat]) -> Option<Finding> {
-    if request.target.minor() > Minor::new(3, 5) {
-        return None;
-    }
-    let sizes = all
-        .iter()
-        .filter_map(|seat| Some((seat.facts.data.snap?.bytes, seat)));
-    let (bytes, seat) = sizes.max_by_key(|(bytes, _)| *bytes)?;
-    let severity = match bytes {
-        HUGE_V2_BYTES.. => Severity::Acknowledge,
-        LARGE_V2_BYTES.. if bytes > LARGE_V2_BYTES => Severity::Warn,
-        _ => return None,
-    };
-    Some(
-        Finding::new(
-            severity,
-            "SIZE_WARN",
-            &seat.host.name,
-            format!(
-                "its newest raft snapshot holds {} MiB of v2 data, {} MiB are usual at most",
-                mib(bytes),
-                mib(LARGE_V2_BYTES)
-            ),
-        )
-        .hint("give members time: `--settle 2m`")
-        .source(GUIDE),
-    )
 }
 
 fn auth(request: &Request, work: &Work) -> Option<Finding> {

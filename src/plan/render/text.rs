@@ -210,11 +210,22 @@ fn one_group(waves: &[Wave], style: Style) -> String {
     text
 }
 
+/// Copies of v2 stores are named by their hosts and so make a block each.
+fn backed_up(lanes: &[&Lane]) -> &'static str {
+    let mut steps = lanes.iter().flat_map(|lane| &lane.steps);
+    let leader = steps.any(|step| matches!(step.action, Action::TakeBackup { .. }));
+    if leader {
+        "back up the leader"
+    } else {
+        "back up the v2 store"
+    }
+}
+
 fn one_block(purpose: Purpose, lanes: &[&Lane], style: Style) -> String {
     let hosts: Vec<&str> = lanes.iter().map(|lane| lane.host.as_str()).collect();
     let heading = match purpose {
         Purpose::Stage => format!("stage, switching nothing: {}", hosts.join(", ")),
-        Purpose::Backup => format!("back up the leader: {}", hosts.join(", ")),
+        Purpose::Backup => format!("{}: {}", backed_up(lanes), hosts.join(", ")),
         Purpose::Member => format!("member by member: {}", hosts.join(", then ")),
         Purpose::Finish => format!("finish: asked through {}", hosts.join(", ")),
     };
