@@ -24,6 +24,7 @@ pub mod digest;
 pub mod file;
 pub mod leader;
 pub mod release;
+pub mod retention;
 pub mod unit;
 
 /// How long a host that was lost is asked again. A broken connection is back within seconds, a host that reboots

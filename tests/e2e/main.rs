@@ -5,6 +5,7 @@
     reason = "helpers of tests fail and talk as tests do"
 )]
 
+mod backup;
 mod common;
 mod discover;
 mod exec;
@@ -17,6 +18,7 @@ mod rehearse;
 mod releases;
 #[path = "../it/releases_server.rs"]
 mod releases_server;
+mod rollback;
 mod templates;
 mod upgrade;
 mod v2;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::client::{client, endpoint_args, secrets};
-use super::{Failure, Task, changed, unchanged};
+use super::{Failure, Task, changed, retention, unchanged};
 use crate::facts::Observation;
 use crate::plan::Outcome;
 use crate::transport::{Input, Sink};
@@ -272,7 +272,7 @@ pub(super) async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<()
     brought.map(|_| ())
 }
 
-/// `Action::PruneBackups`.
+/// `Action::PruneBackups`, on the host and here.
 pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Outcome, Failure> {
     let command = task.command(PRUNE_TITLE, PRUNE).args([
         dir.to_owned(),
@@ -280,13 +280,20 @@ pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Out
         // The newest one is what this run's way back rests on.
         keep.max(1).to_string(),
     ]);
-    let gone = task.ask(command).await?.text();
-    match gone.lines().count() {
+    let mut gone: Vec<String> = task
+        .ask(command)
+        .await?
+        .text()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let cluster = &task.turn.cluster.name;
+    let here = task.turn.engine.state_dir.join("backups").join(cluster);
+    let too = local(retention::prune(&here, &safe(cluster), keep), &here)?;
+    gone.extend(too.iter().map(|name| format!("{name} here")));
+    match gone.len() {
         0 => Ok(unchanged(format!("no more than {keep} are there"))),
-        n => Ok(changed(format!(
-            "{n} older deleted: {}",
-            gone.lines().collect::<Vec<_>>().join(", ")
-        ))),
+        n => Ok(changed(format!("{n} older deleted: {}", gone.join(", ")))),
     }
 }
 

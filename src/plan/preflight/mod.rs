@@ -7,8 +7,9 @@
 //!
 //! | code | severity | when |
 //! | --- | --- | --- |
-//! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block | a host cannot be reached, or does not answer in full |
+//! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block, warn | a host cannot be reached, or does not answer in full; a backup goes on without it |
 //! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
+//! | `JOURNAL_UNREAD` | note | a rollback could not read a past run |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
 //! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left down only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
@@ -37,6 +38,9 @@
 //! | `SINGLE_MEMBER` | warn | the only voter is restarted |
 //! | `TWO_MEMBERS` | acknowledge | either voter's restart stops the cluster |
 //! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | no way leads there: it is older, not to be had, or beyond the proven hops |
+//! | `POINT_OF_NO_RETURN` | block | a rollback comes too late: the cluster version has risen |
+//! | `NO_MIXED_ROLLBACK` | block | etcd has no way back on this hop, even while the cluster is mixed |
+//! | `NO_MEMBER` | block | a backup finds no member that answers |
 //! | `BAD_PATCH` | block, warn | the target has known faults |
 //! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
 //! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |
@@ -53,11 +57,12 @@
 //! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
 //! | `TEMPLATE`, `TEMPLATE_EXEC`, `TEMPLATE_UNREADABLE` | block | a file cannot be rendered or put back |
 //! | `TEMPLATE_DRIFT` | note | files differ and no upgrade is due: that is `apply`'s work |
-//! | `PARTIAL` | note, block | `--limit` leaves members below the target |
+//! | `PARTIAL` | note, block | `--limit` leaves members below the target, or above where a rollback leads |
 //!
 //! `SINGLE_MEMBER` warns and `TWO_MEMBERS` asks: everyone who runs one member knows what a restart means, while
 //! two look like redundancy and are less than one. A job that runs unattended carries `--acknowledge TWO_MEMBERS`.
 
+mod back;
 mod identity;
 mod members;
 mod options;
@@ -94,6 +99,21 @@ pub(super) fn work(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(target::findings(request, work, &all));
     findings.extend(v2::findings(request, work, &all));
     findings
+}
+
+/// What stands in the way of this rollback.
+pub(super) fn back(request: &Request, work: &Work) -> Vec<Finding> {
+    back::findings(request, work)
+}
+
+/// Members that `--limit` keeps from being taken back.
+pub(super) fn partial_back(request: &Request, work: &Work) -> Option<Finding> {
+    back::partial(request, work)
+}
+
+/// What stands in the way of a backup from this seat, or is worth knowing before.
+pub(super) fn backup(request: &super::backup::Request, source: Option<&Seat>) -> Vec<Finding> {
+    back::backup(request, source)
 }
 
 /// Files that differ while no upgrade is due.

@@ -105,8 +105,14 @@ fn refused(host: &str, version: &Version, flag: &RefusedFlag) -> Finding {
         "`{}` is set, and {version} does not start with it: {why}",
         flag.flag
     );
+    let hint = match flag.refusal {
+        Refusal::TooNew => {
+            "take it out first, or put the file back that the older release ran with".to_owned()
+        }
+        Refusal::Gone | Refusal::Value => instead(&flag.replacement),
+    };
     Finding::block("FLAG_REMOVED", host, reason)
-        .hint(instead(&flag.replacement))
+        .hint(hint)
         .source(&flag.source)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::plan::Finding;
+use crate::plan::backup::db_bytes;
 use crate::plan::previous::keeps;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
@@ -90,10 +91,9 @@ fn v2_backup(seat: &Seat) -> Need {
     }
 }
 
-/// The database's size: what the member says or what lies there, whichever is more.
-pub(super) fn db_bytes(seat: &Seat) -> u64 {
-    let said = seat.view.map(|view| view.db_bytes).unwrap_or_default();
-    said.max(seat.facts.data.db_bytes)
+/// What a backup alone needs on its host.
+pub(super) fn of_backup(seat: &Seat) -> Vec<Finding> {
+    host(seat, vec![backup(seat)])
 }
 
 fn host(seat: &Seat, needs: Vec<Need>) -> Vec<Finding> {

@@ -138,7 +138,7 @@ fn partial(request: &Request, work: &Work, all: &[Seat]) -> Option<Finding> {
 }
 
 /// Findings that say the same about several hosts are told once.
-fn by_message(errors: &[(String, String)]) -> Vec<Finding> {
+pub(super) fn by_message(errors: &[(String, String)]) -> Vec<Finding> {
     let mut hosts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (host, error) in errors {
         hosts.entry(error).or_default().push(host);
@@ -153,7 +153,7 @@ fn by_message(errors: &[(String, String)]) -> Vec<Finding> {
 }
 
 /// Files that will be placed: the unit must start what is switched, and what was there must be known.
-fn placed(seat: &Seat, files: &[Rendered]) -> Vec<Finding> {
+pub(super) fn placed(seat: &Seat, files: &[Rendered]) -> Vec<Finding> {
     let want = format!("{}/etcd", trimmed(&seat.host.bin_dir));
     let unit = files
         .iter()

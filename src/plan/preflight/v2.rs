@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::etcd::Version;
-use crate::facts::V2Keys;
+use crate::facts::{ClusterFacts, V2Keys};
+use crate::inventory::Cluster;
 use crate::plan::options::Options;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
@@ -22,7 +23,7 @@ fn without() -> Version {
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = size(request).into_iter().collect();
     if v2::found(request.facts) {
-        findings.push(saved(request, all));
+        findings.push(saved(&request.cluster.name, request.facts, all));
         findings.extend(unsaved(all));
         findings.extend(off(work));
         findings.extend(gone(request, work));
@@ -32,13 +33,22 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
     findings
 }
 
+/// What backups come to where nothing is upgraded.
+pub(super) fn backups(cluster: &Cluster, facts: &ClusterFacts, all: &[Seat]) -> Vec<Finding> {
+    if !v2::found(facts) {
+        return Vec::new();
+    }
+    let saved = saved(&cluster.name, facts, all);
+    std::iter::once(saved).chain(unsaved(all)).collect()
+}
+
 fn has_keys(seat: &Seat) -> bool {
     seat.facts.data.v2_keys == V2Keys::Present
 }
 
-fn saved(request: &Request, all: &[Seat]) -> Finding {
+fn saved(cluster: &str, facts: &ClusterFacts, all: &[Seat]) -> Finding {
     let having = all.iter().filter(|seat| has_keys(seat)).count();
-    let size = match v2::bytes(request.facts) {
+    let size = match v2::bytes(facts) {
         Some(bytes) => format!("{} MiB in the largest raft snapshot", mib(bytes)),
         None => "of a size that is not known before the first raft snapshot".to_owned(),
     };
@@ -46,7 +56,7 @@ fn saved(request: &Request, all: &[Seat]) -> Finding {
         "the v2 stores of {} have keys, {size}; a snapshot of API 3 holds none of them",
         of(having, all.len(), "members")
     );
-    Finding::note("V2_DATA", &request.cluster.name, reason)
+    Finding::note("V2_DATA", cluster, reason)
         .hint("a backup by API 2 is taken on every member, beside the snapshot")
         .source("etcd.io/docs/v2.3/admin_guide")
 }

@@ -83,19 +83,33 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     let verb = match plan.kind {
         Kind::Upgrade => "upgrade",
         Kind::Rollback => "rollback",
+        Kind::Backup => "backup",
     };
     let steps = plan.step_count();
-    let title = format!(
-        "{verb} of {} from {} to {}: {steps} steps",
-        plan.cluster, plan.from, plan.to
-    );
+    let title = match plan.kind {
+        Kind::Backup => format!("{verb} of {} at {}: {steps} steps", plan.cluster, plan.from),
+        _ => format!(
+            "{verb} of {} from {} to {}: {steps} steps",
+            plan.cluster, plan.from, plan.to
+        ),
+    };
     let mut text = format!("{}\n", style.bold(&title));
     for (number, hop) in (1..).zip(&plan.hops) {
         text += "\n";
+        if plan.kind == Kind::Backup {
+            text += &hop
+                .waves
+                .chunks(1)
+                .map(|wave| one_group(wave, style))
+                .collect::<String>();
+            continue;
+        }
         text += &one_hop(hop, number, plan.hops.len(), style);
     }
-    text += "\n";
-    text += &wrapped(on_failure(plan), 0, 0);
+    if plan.kind != Kind::Backup {
+        text += "\n";
+        text += &wrapped(on_failure(plan), 0, 0);
+    }
     text
 }
 
