@@ -101,6 +101,7 @@ fn upgraded(cluster: &Cluster, to: &str, hops: usize) {
     eprintln!("v2: {seen:?}");
     assert_eq!(seen.lost, BTreeSet::new(), "{seen:?}");
     assert!(seen.acknowledged > 200, "{seen:?}");
+    assert!(seen.longest_gap < Duration::from_secs(20), "{seen:?}");
     let line = format!("{}.0", to.rsplit_once('.').unwrap().0);
     for host in cluster.shape.hosts() {
         let now = running(cluster, &host);
@@ -251,9 +252,9 @@ impl V2Writer {
         let wanted = self.count.load(Ordering::Acquire) + more;
         let begun = Instant::now();
         while self.count.load(Ordering::Acquire) < wanted {
-            let waited = begun.elapsed();
+            let elapsed = begun.elapsed();
             assert!(
-                waited < Duration::from_secs(30),
+                elapsed < Duration::from_secs(30),
                 "no acknowledged v2 writes"
             );
             thread::sleep(Duration::from_millis(10));
