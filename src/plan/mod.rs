@@ -23,16 +23,13 @@
 //! A plan is complete: who carries it out looks nothing up and chooses nothing. That makes it the dry run, the
 //! thing a person says yes to, the first event of the journal, and what tests compare.
 //!
-//! # How one comes about
-//!
-//! Each in its module:
+//! # How one comes about, each in its module
 //!
 //! 1. [`preflight`] asks whether the cluster may be touched at all and says so in [`Finding`]s;
 //! 2. [`path`] finds the releases to pass, by the catalogue of [`crate::etcd::catalogue`];
 //! 3. [`order`] puts the members into turn, [`files`] renders what their templates make;
 //! 4. [`upgrade`] makes the waves of the first hop, each step with its undo and its deadline;
-//! 5. [`rollback`] takes a mixed cluster back by the same waves, [`backup`] makes a wave that stands alone too;
-//! 6. [`lint`] checks what came out, [`render`] shows it to people.
+//! 5. [`rollback`] and [`backup`] plan with the same waves; [`lint`] checks what came out, [`render`] shows it.
 
 use std::collections::BTreeMap;
 

@@ -150,9 +150,7 @@ fn a_wrong_word_is_answered_with_the_right_one() {
 #[test]
 fn commands_that_are_not_built_are_not_offered() {
     let home = home();
-    for name in [
-        "restore", "apply", "restart", "defrag", "timer",
-    ] {
+    for name in ["restore", "apply", "restart", "defrag", "timer"] {
         assert_eq!(status(&run(home.path(), &[name])), 2, "{name}");
         assert!(
             !out(&run(home.path(), &["--help"])).contains(&format!("\n  {name} ")),
