@@ -5,6 +5,7 @@
 //! printed. `RUNNER_SEED` repeats a sample.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "whoever sees a failure needs the seed")]
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,8 +54,8 @@ fn whatever_two_faults_a_run_come_together_the_cluster_is_safe_and_the_next_upgr
             let one = |chance: &mut Chance| (chance.below(commands), *chance.pick(&FAULTS));
             vec![one(&mut chance), one(&mut chance)]
         };
-        let cases = (0..each).map(|_| vec![two(), two()]);
-        run_all(members, &cases.collect::<Vec<_>>());
+        let cases: Vec<_> = (0..each).map(|_| vec![two(), two()]).collect();
+        run_all(members, &cases);
     }
 }
 
@@ -215,10 +216,6 @@ fn told_is_true(ending: &Ending, state: &State, context: &str) {
 /// Repeatable chance (splitmix64), from `RUNNER_SEED` or a seed that is printed.
 struct Chance(u64);
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the seed must be known when the test fails"
-)]
 impl Chance {
     fn new(what: &str) -> Self {
         let given = std::env::var("RUNNER_SEED").ok();
