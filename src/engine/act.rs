@@ -13,7 +13,7 @@ use crate::event::Kind;
 use crate::facts::Observation;
 use crate::facts::observe::{Depth, observe_to};
 use crate::inventory::{Cluster, Host};
-use crate::plan::{Action, Hop, Lane, Outcome, Plan, StepId};
+use crate::plan::{Action, Hop, Lane, Outcome, Plan, Purpose, StepId, Wave};
 use crate::transport::{Command, Output, Sink, Stage, Unreachable};
 
 pub mod backup;
@@ -23,6 +23,7 @@ pub mod client;
 pub mod digest;
 pub mod file;
 pub mod leader;
+pub mod rebuild;
 pub mod release;
 pub mod retention;
 pub mod unit;
@@ -142,6 +143,7 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         Action::ReloadUnits => unit::reload(task).await,
         Action::Settle { version, least_s } => wait::settle(task, version, *least_s).await,
         Action::AwaitClusterVersion { minor } => wait::cluster_version(task, *minor).await,
+        Action::Rebuild(action) => rebuild::perform(task, action).await,
     }
 }
 
@@ -165,6 +167,7 @@ pub fn words(action: &Action) -> String {
         Action::StartUnit { unit } => format!("start {unit}"),
         Action::Settle { version, .. } => format!("settle at {version}"),
         Action::AwaitClusterVersion { minor } => format!("await cluster version {minor}"),
+        Action::Rebuild(action) => crate::plan::rebuild::words(action),
     }
 }
 
@@ -189,9 +192,22 @@ impl Turn<'_> {
         self.ledger.leave_on(what, &self.host.name);
     }
 
+    /// Takes back what [`Self::leave_here`] has noted.
+    pub fn take_away(&self, what: &str) {
+        self.ledger.take_away(what, &self.host.name);
+    }
+
     /// Whether a disruptive step of this lane has begun.
     pub fn is_disrupted(&self) -> bool {
         self.disrupted.load(Ordering::Relaxed)
+    }
+
+    /// Whether an interrupt has to wait for the lane's end. The lanes of a wave that works on all members as one stop
+    /// together or not at all.
+    pub fn goes_on(&self) -> bool {
+        let as_one = |wave: &&Wave| wave.purpose == Purpose::Rebuild;
+        let mut waves = self.hop.waves.iter().filter(as_one);
+        self.is_disrupted() || waves.any(|wave| wave.lanes.contains(self.lane))
     }
 }
 
@@ -271,9 +287,18 @@ impl Task<'_> {
         self.look(Depth::Full).await
     }
 
+    /// Looks at some members of the cluster fully.
+    pub(crate) async fn observe_of(&self, cluster: &Cluster) -> Result<Observation, Failure> {
+        self.look_at(cluster, Depth::Full).await
+    }
+
     async fn look(&self, depth: Depth) -> Result<Observation, Failure> {
+        self.look_at(self.turn.cluster, depth).await
+    }
+
+    async fn look_at(&self, cluster: &Cluster, depth: Depth) -> Result<Observation, Failure> {
         let turn = self.turn;
-        let seen = turn.engine.observe(turn.cluster, depth).await?;
+        let seen = turn.engine.observe(cluster, depth).await?;
         for (_, view) in super::guard::views(&seen) {
             if let Some(line) = &view.cluster_version {
                 turn.ledger.note_line(line.minor());

@@ -126,6 +126,10 @@ fn done(plan: &Plan, cluster: &Cluster) -> String {
         return format!("a backup at {} was taken and verified", plan.from);
     }
     let to = plan.hops.first().map_or(&plan.to, |hop| &hop.to);
+    if plan.kind == Kind::Restore {
+        let members = cluster.hosts.len();
+        return format!("the cluster is restored: {members} of {members} members run {to}");
+    }
     let steps = || plan.hops.iter().take(1).flat_map(Hop::steps);
     let worked_on = steps().filter(|(_, step)| step.disruptive).count();
     let whole = steps().any(|(_, step)| matches!(step.action, Action::AwaitClusterVersion { .. }));
@@ -138,10 +142,13 @@ fn done(plan: &Plan, cluster: &Cluster) -> String {
 
 fn interrupted(ending: &mut Ending, plan: &Plan) {
     "interrupted, stopped at a safe point".clone_into(&mut ending.summary);
-    ending.hint = format!(
-        "run the same command again to take cluster `{}` to {}",
-        ending.cluster, plan.to
-    );
+    ending.hint = match plan.kind {
+        Kind::Restore => format!("run the same command again to restore `{}`", ending.cluster),
+        _ => format!(
+            "run the same command again to take cluster `{}` to {}",
+            ending.cluster, plan.to
+        ),
+    };
 }
 
 fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
@@ -189,6 +196,9 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
     {
         return unreachable.hint.clone();
     }
+    if plan.kind == Kind::Restore {
+        return hint_of_restore(stop, healthy);
+    }
     if healthy {
         return format!(
             "mend the cause, then run the same command again to reach {}",
@@ -201,6 +211,21 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
     )
 }
 
+fn hint_of_restore(stop: &Stop, healthy: bool) -> String {
+    match (&stop.repair, healthy) {
+        (Repair::NotNeeded | Repair::PutBack, true) => {
+            "mend the cause, then run the same command again: all members have their data of before".to_owned()
+        }
+        (Repair::NotNeeded | Repair::PutBack, false) => {
+            "the members are as they were, and that is not well: mend the cause, then run the same command again"
+                .to_owned()
+        }
+        _ => "no data were deleted: those of before are where `left` says, as `member.before-…` in the data folder; \
+              mend the cause, then run the same command again to restore, or stop all members and move these back"
+            .to_owned(),
+    }
+}
+
 /// Every member's state, and whether all are well. Silent ones are told by their unit.
 pub(crate) async fn members(
     engine: &Engine,
@@ -209,20 +234,18 @@ pub(crate) async fn members(
     ledger: &Ledger,
     end: &End,
 ) -> (Vec<MemberState>, bool) {
-    let put_back = match end {
-        End::Failed(Stop {
-            host,
-            repair: Repair::PutBack,
-            ..
-        }) => Some(host.as_str()),
-        _ => None,
+    let put_back = |host: &str| match end {
+        End::Failed(stop) if matches!(stop.repair, Repair::PutBack) => {
+            stop.host == host || plan.kind == Kind::Restore
+        }
+        _ => false,
     };
     let seen = match (end, ledger.seen()) {
         (End::Done, Some(seen)) => seen,
         _ => observe(engine.transport.as_ref(), cluster, OBSERVE).await,
     };
     let states = cluster.hosts.iter().map(|host| {
-        let put_back = put_back == Some(host.name.as_str());
+        let put_back = put_back(&host.name);
         member(
             engine,
             host,

@@ -25,10 +25,12 @@ use crate::transport::{Transport, Unreachable};
 pub mod act;
 pub mod cancel;
 mod ending;
+mod failure;
 pub mod guard;
 pub mod lane;
 pub mod undo;
 pub mod wait;
+mod whole;
 
 pub use cancel::Interrupt;
 
@@ -86,6 +88,7 @@ pub struct Ledger {
     line: Mutex<Option<Minor>>,
     backup: Mutex<Option<String>>,
     seen: Mutex<Option<(Instant, Observation)>>,
+    begun: Mutex<BTreeSet<StepId>>,
 }
 
 /// How the members of a cluster are.
@@ -184,12 +187,23 @@ impl Engine {
         let Some(hop) = plan.hops.first() else {
             return End::Done;
         };
+        let works = whole::Works {
+            engine: self,
+            cluster,
+            plan,
+            hop,
+            ledger,
+        };
         for wave in &hop.waves {
-            if self.interrupt.is_raised() {
-                return End::Interrupted;
-            }
-            match self.wave(cluster, plan, hop, wave, ledger).await {
+            let stops = self.interrupt.is_raised() && !whole::goes_on(plan, ledger);
+            let end = if stops {
+                End::Interrupted
+            } else {
+                self.wave(cluster, plan, hop, wave, ledger).await
+            };
+            match end {
                 End::Done => {}
+                end if whole::is(plan) => return whole::ended(&works, wave, end).await,
                 end => return end,
             }
         }
@@ -216,7 +230,7 @@ impl Engine {
                         lane,
                         host,
                         ledger,
-                        disrupted: AtomicBool::new(false),
+                        disrupted: AtomicBool::new(whole::goes_on(plan, ledger)),
                     })
                     .await
                 }
@@ -242,39 +256,6 @@ fn unknown_host(lane: &Lane) -> End {
         failure: Failure::because(format!("`{}` is not a host of the inventory", lane.host)),
         repair: Repair::NotNeeded,
     })
-}
-
-impl Failure {
-    /// A failure with one cause.
-    pub fn because(cause: impl Into<String>) -> Self {
-        Self::Failed(vec![cause.into()])
-    }
-
-    /// From the nearest cause to the furthest.
-    pub fn causes(&self) -> Vec<String> {
-        match self {
-            Self::Unreachable(unreachable) => {
-                let mut causes = vec![unreachable.to_string()];
-                causes.extend(said(unreachable));
-                causes
-            }
-            Self::Refused(reason) => vec![reason.clone()],
-            Self::Failed(causes) => causes.clone(),
-            Self::Journal(error) => chain(error),
-            Self::Abandoned => vec!["abandoned by a second interrupt".to_owned()],
-        }
-    }
-}
-
-fn said(unreachable: &Unreachable) -> Option<String> {
-    let said = unreachable.said.trim();
-    (!said.is_empty()).then(|| format!("\"{said}\""))
-}
-
-fn chain(error: &dyn std::error::Error) -> Vec<String> {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect()
 }
 
 impl Ledger {

@@ -189,7 +189,7 @@ fn in_turn(request: &Request, seat: &Seat) -> bool {
 }
 
 /// Puts what files were before the upgrade in the place of what templates make for the older release.
-fn recall(work: &mut Work, past: &Past) {
+pub(super) fn recall(work: &mut Work, past: &Past) {
     for seat in work.seats.clone() {
         let host = &seat.host.name;
         let (mut files, mut gone) = (Vec::new(), Vec::new());

@@ -57,6 +57,7 @@ pub fn words(action: &Action) -> String {
         Action::AwaitClusterVersion { minor } => {
             format!("wait until every member sees cluster version {minor}")
         }
+        Action::Rebuild(action) => crate::plan::rebuild::words(action),
     }
 }
 

@@ -132,11 +132,11 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
         };
     };
     let alarm = Alarm {
-        member: host.id,
+        member: host.id(),
         kind: AlarmKind::NoSpace,
     };
     Answer::Member(Box::new(MemberView {
-        id: host.id,
+        id: host.id(),
         cluster_id: MemberId(77),
         version: version.clone(),
         cluster_version: format!("{}.0", state.cluster_version).parse().ok(),
@@ -159,7 +159,7 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
 
 fn member((name, host): (&String, &Host)) -> Member {
     Member {
-        id: host.id,
+        id: host.id(),
         name: name.clone(),
         peer_urls: vec![format!("http://{name}:2380")],
         client_urls: vec![format!("http://{name}:2379")],

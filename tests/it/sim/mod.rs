@@ -14,7 +14,9 @@ use tokio::time::{Instant, sleep};
 pub mod facts;
 pub mod inventory;
 pub mod model;
+pub mod restore;
 mod scripts;
+pub mod unit;
 
 /// What goes wrong at a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

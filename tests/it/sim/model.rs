@@ -8,6 +8,8 @@ use runner::etcd::{MemberId, Minor, Version};
 use tokio::time::Instant;
 
 use super::inventory::UNIT_FILE;
+use super::restore::Data;
+pub use super::unit::Unit;
 
 /// How long a process takes until it answers.
 const BOOT: Duration = Duration::from_millis(300);
@@ -47,25 +49,16 @@ pub struct Process {
     pub behaviour: Behaviour,
 }
 
-/// A unit as systemd would tell it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    pub active: &'static str,
-    pub sub: &'static str,
-    pub status: i32,
-    pub restarts: u32,
-}
-
 /// A host with its member.
 #[derive(Clone, Debug)]
 pub struct Host {
-    pub id: MemberId,
     pub bin: BTreeMap<String, Installed>,
     pub staged: BTreeMap<Version, BTreeSet<String>>,
     pub files: BTreeMap<String, String>,
     /// The unit file as systemd has read it.
     pub loaded: Option<String>,
     pub backups: BTreeSet<String>,
+    pub data: Data,
     pub process: Option<Process>,
     pub unit: Unit,
     pub applied: u64,
@@ -90,6 +83,10 @@ pub struct State {
     pub stops: Vec<String>,
     /// Rules that were broken.
     pub violations: Vec<String>,
+    /// Cluster versions of restored data, by their cluster's id.
+    pub lines: BTreeMap<u64, Minor>,
+    /// Whether all members may be stopped.
+    pub restoring: bool,
 }
 
 pub fn binaries(version: &Version) -> Vec<&'static str> {
@@ -110,43 +107,16 @@ pub fn sha256(name: &str, version: &Version) -> String {
     digest(&content(name, version))
 }
 
-impl Unit {
-    pub const RUNNING: Self = Self {
-        active: "active",
-        sub: "running",
-        status: 0,
-        restarts: 0,
-    };
-    pub const STOPPED: Self = Self {
-        active: "inactive",
-        sub: "dead",
-        status: 0,
-        restarts: 0,
-    };
-    pub const FAILED: Self = Self {
-        active: "failed",
-        sub: "failed",
-        status: 2,
-        restarts: 0,
-    };
-    pub const LOOPING: Self = Self {
-        active: "activating",
-        sub: "auto-restart",
-        status: 2,
-        restarts: 1,
-    };
-}
-
 impl Host {
     fn new(at: usize, version: &Version) -> Self {
         let plain = |name: &&str| ((*name).to_owned(), Installed::Plain(version.clone()));
         Self {
-            id: MemberId(0xa000 + at as u64),
             bin: binaries(version).iter().map(plain).collect(),
             staged: BTreeMap::new(),
             files: BTreeMap::new(),
             loaded: None,
             backups: BTreeSet::new(),
+            data: Data::original(at),
             process: Some(Process {
                 version: version.clone(),
                 started: Instant::now()
@@ -159,6 +129,11 @@ impl Host {
             gone_until: None,
             log: Vec::new(),
         }
+    }
+
+    /// Its member's id, which its data give it.
+    pub fn id(&self) -> MemberId {
+        self.data.id()
     }
 
     /// The release that `bin_dir/etcd` leads to.
@@ -204,7 +179,7 @@ impl State {
         let host = |at: usize| (format!("etcd-{at}"), Host::new(at, version));
         let hosts: BTreeMap<String, Host> = (1..=members).map(host).collect();
         // The leader is not the last by name, so that an order by name alone would be caught.
-        let leader = hosts.values().nth(members / 2).map(|host| host.id);
+        let leader = hosts.values().nth(members / 2).map(Host::id);
         let mut state = Self {
             hosts,
             leader,
@@ -217,6 +192,8 @@ impl State {
             verified: 0,
             stops: Vec::new(),
             violations: Vec::new(),
+            lines: BTreeMap::new(),
+            restoring: false,
         };
         state.tick();
         state
@@ -227,20 +204,20 @@ impl State {
     }
 
     pub fn name_of(&self, id: MemberId) -> &str {
-        let found = self.hosts.iter().find(|(_, host)| host.id == id);
+        let found = self.hosts.iter().find(|(_, host)| host.id() == id);
         found
             .map(|(name, _)| name.as_str())
             .expect("a member of the simulation")
     }
 
     pub fn has_quorum(&self) -> bool {
-        let serving = self.hosts.values().filter(|host| host.serves()).count();
+        let serving = self.hosts.values().filter(|host| self.counts(host)).count();
         serving > self.hosts.len() / 2
     }
 
     /// Whether a linearizable read through that host succeeds.
     pub fn healthy(&self, name: &str) -> bool {
-        self.hosts[name].serves() && self.has_quorum() && self.leader.is_some()
+        self.counts(&self.hosts[name]) && self.has_quorum() && self.leader.is_some()
     }
 
     /// Lets everything happen that is due.
@@ -268,7 +245,7 @@ impl State {
     }
 
     fn elect(&mut self) {
-        let serves = |host: &Host, id| host.id == id && host.serves();
+        let serves = |host: &Host, id| host.id() == id && self.counts(host);
         let alive = self
             .leader
             .is_some_and(|id| self.hosts.values().any(|host| serves(host, id)));
@@ -278,8 +255,8 @@ impl State {
             self.leader = self
                 .hosts
                 .values()
-                .find(|host| host.serves())
-                .map(|host| host.id);
+                .find(|host| self.counts(host))
+                .map(Host::id);
             self.term += 1;
         }
     }
@@ -289,7 +266,9 @@ impl State {
             return;
         }
         self.index += 10;
-        for host in self.hosts.values_mut().filter(|host| host.serves()) {
+        let main = self.main();
+        let counts = |host: &&mut Host| host.serves() && host.data.now == main;
+        for host in self.hosts.values_mut().filter(counts) {
             if host
                 .process
                 .as_ref()
@@ -307,13 +286,13 @@ impl State {
             .map(|host| host.answers().map(Version::minor))
             .min()
             .flatten();
-        let due = lowest.filter(|minor| *minor > self.cluster_version && self.leader.is_some());
+        let due = lowest.filter(|minor| *minor > self.line(self.main()) && self.leader.is_some());
         let Some(minor) = due else {
             self.raise_from = None;
             return;
         };
         if self.raise_from.get_or_insert_with(Instant::now).elapsed() >= RAISE {
-            self.cluster_version = minor;
+            self.raise_line(minor);
             self.raise_from = None;
         }
     }
@@ -321,7 +300,7 @@ impl State {
     /// Starts the unit with whatever `bin_dir/etcd` leads to.
     pub fn start(&mut self, name: &str) {
         self.judge_start(name);
-        let raised = self.cluster_version;
+        let raised = self.line(self.hosts[name].data.now);
         let version = self.hosts[name].installed().cloned();
         let behaviour = version
             .as_ref()
@@ -379,6 +358,10 @@ impl State {
     }
 
     fn judge_stop(&mut self, name: &str) {
+        if self.restoring {
+            self.judge_stop_of_all(name);
+            return;
+        }
         let others = self.hosts.iter().filter(|(other, _)| *other != name);
         let down: Vec<&String> = others
             .filter(|(_, host)| !host.serves())
@@ -391,7 +374,7 @@ impl State {
         if self.verified == 0 {
             broken.push(format!("{name} was stopped before a verified backup"));
         }
-        if self.leader == Some(self.hosts[name].id) && self.hosts.len() > 1 {
+        if self.leader == Some(self.hosts[name].id()) && self.hosts.len() > 1 {
             broken.push(format!("{name} was stopped while it led"));
         }
         self.violations.extend(broken);
