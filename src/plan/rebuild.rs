@@ -37,6 +37,10 @@ pub enum Rebuild {
         sha256: String,
         /// Its size.
         bytes: u64,
+        /// Whether it is a copy of a v2 store, whose log is sealed on the way: a start from it would drop the newest
+        /// entries else, since that they are committed is on disk only with the next one. It is called
+        /// [`sealed`] then.
+        sealed: bool,
     },
     /// `snapshot restore` into a folder beside the data, which stay as they are.
     Prepare {
@@ -122,6 +126,11 @@ impl Folder {
     pub fn aside(&self) -> String {
         format!("{}/member.before-{}", self.dir, self.tag)
     }
+}
+
+/// What a copy of a v2 store is called once its log is sealed.
+pub fn sealed(file: &str) -> String {
+    format!("{file}.sealed")
 }
 
 /// Says what an action does, without its host.

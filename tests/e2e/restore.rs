@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use runner::lab::Shape;
+use runner::lab::cluster::Layout;
 use runner::lab::writer::Writer;
 
 use crate::common::Cluster;
@@ -165,6 +167,60 @@ fn where_the_release_can_revisions_go_on_above_the_backups() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let revision = status[0]["Status"]["header"]["revision"].as_u64().unwrap();
     assert!(revision > 1_000_000, "{status}");
+}
+
+#[test]
+fn keys_of_both_apis_come_back_and_the_members_join_one_by_one() {
+    let shape = Shape::of_members(3);
+    let flags = ["--enable-v2=true", "--snapshot-count=10"];
+    let cluster = Cluster::start_as(shape, "3.3.25", "3.4.23", Layout::default(), &flags);
+    put(&cluster, "etcd-1", "kept", "yes");
+    for number in 0..15 {
+        v2(&cluster, "etcd-2", &format!("set /kept/{number} yes"));
+    }
+    runner(&cluster, &["upgrade", "--yes"]).ends_with(0);
+    put(&cluster, "etcd-2", "late", "yes");
+    v2(&cluster, "etcd-2", "set /kept/1 changed");
+    v2(&cluster, "etcd-2", "set /late yes");
+    let owners = owners(&cluster);
+
+    let ran = runner(&cluster, &["restore", "--yes"])
+        .ends_with(0)
+        .plainly();
+    eprintln!("{}\n{}", ran.out, ran.err);
+    for host in cluster.shape.hosts() {
+        let now = running(&cluster, &host);
+        assert_eq!(now, ("3.3.25".to_owned(), "3.3.0".to_owned()), "{host}");
+        assert_eq!(get(&cluster, &host, "kept"), "yes", "{host}");
+        assert_eq!(get(&cluster, &host, "late"), "", "{host}");
+        assert_eq!(v2(&cluster, &host, "get /kept/1").trim(), "yes", "{host}");
+        assert_eq!(
+            v2(&cluster, &host, "ls /kept").lines().count(),
+            15,
+            "{host}"
+        );
+        assert!(!v2(&cluster, &host, "ls /").contains("/late"), "{host}");
+        let left = "ls -d /etc/systemd/system/etcd.service.d/*runner* /var/lib/etcd/runner-restore-* 2>/dev/null || :";
+        assert_eq!(cluster.lab.sh(&host, left).unwrap(), "", "{host}");
+        let force = "tr '\\0' ' ' < /proc/$(pidof etcd)/cmdline";
+        assert!(
+            !cluster
+                .lab
+                .sh(&host, force)
+                .unwrap()
+                .contains("force-new-cluster"),
+            "{host}"
+        );
+    }
+    assert_eq!(hashes(&cluster).len(), 1);
+    assert_eq!(self::owners(&cluster), owners);
+    again(&cluster, "3.4.23");
+    assert_eq!(v2(&cluster, "etcd-3", "get /kept/2").trim(), "yes");
+}
+
+fn v2(cluster: &Cluster, host: &str, words: &str) -> String {
+    let ctl = "ETCDCTL_API=2 /usr/local/bin/etcdctl";
+    cluster.lab.sh(host, &format!("{ctl} {words}")).unwrap()
 }
 
 /// The client writes again, and so does an upgrade.

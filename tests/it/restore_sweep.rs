@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use runner::engine::act::file::digest;
-use runner::etcd::MemberId;
+use runner::engine::act::rebuild;
 use runner::etcd::catalogue::Catalogue;
+use runner::etcd::{Member, MemberId};
 use runner::event::Ending;
 use runner::plan::path::Available;
 use runner::plan::restore::{self, Backup, File, Past, Source};
@@ -62,8 +63,9 @@ async fn an_interrupt_before_the_first_stop_leaves_nothing_prepared() {
     let mut rig = upgraded(3).await;
     let plan = plan(&rig);
     let interrupt = rig.interrupt.clone();
+    let mut raised = false;
     rig.sim.before_each(move |_, command, _| {
-        if command.title == runner::engine::act::rebuild::PREPARE_TITLE {
+        if command.title == rebuild::PREPARE_TITLE && !std::mem::replace(&mut raised, true) {
             interrupt.raise();
         }
     });
@@ -84,8 +86,9 @@ async fn an_interrupt_behind_the_first_stop_waits_until_the_cluster_is_there_aga
     let mut rig = upgraded(3).await;
     let plan = plan(&rig);
     let interrupt = rig.interrupt.clone();
+    let mut raised = false;
     rig.sim.before_each(move |_, command, _| {
-        if command.title == runner::engine::act::rebuild::EXCHANGE_TITLE {
+        if command.title == rebuild::EXCHANGE_TITLE && !std::mem::replace(&mut raised, true) {
             interrupt.raise();
         }
     });
@@ -120,7 +123,7 @@ fn backup(state: &State) -> Backup {
         version: Some(old()),
         cluster: Some("prod".to_owned()),
         cluster_id: Some(MemberId(ORIGINAL)),
-        members: Vec::new(),
+        members: members(state),
         revision: Some(900),
         snapshot: Some(File {
             name,
@@ -132,6 +135,17 @@ fn backup(state: &State) -> Backup {
         }),
         store: None,
     }
+}
+
+fn members(state: &State) -> Vec<Member> {
+    let member = |name: &String| Member {
+        id: MemberId::UNKNOWN,
+        name: name.clone(),
+        peer_urls: vec![format!("http://{name}:2380")],
+        client_urls: Vec::new(),
+        learner: false,
+    };
+    state.hosts.keys().map(member).collect()
 }
 
 fn plan(rig: &Rig) -> Plan {

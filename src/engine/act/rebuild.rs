@@ -5,11 +5,13 @@
 
 mod cluster;
 mod data;
+mod seal;
 
 use std::path::PathBuf;
 
 use super::backup::{digest_of, local};
 use super::{Failure, Task, changed, unchanged};
+use crate::plan::rebuild;
 use crate::plan::{Outcome, Rebuild};
 use crate::transport::Input;
 
@@ -51,8 +53,15 @@ mv -fT "$path.part" "$path"
 pub(crate) async fn perform(task: &Task<'_>, action: &Rebuild) -> Result<Outcome, Failure> {
     match action {
         Rebuild::Place {
-            dir, file, sha256, ..
+            dir,
+            file,
+            sha256,
+            sealed: false,
+            ..
         } => place(task, dir, file, sha256).await,
+        Rebuild::Place {
+            dir, file, sha256, ..
+        } => place_sealed(task, dir, file, sha256).await,
         Rebuild::Prepare { .. } | Rebuild::Compose { .. } => data::make(task, action).await,
         Rebuild::Discard { folder } => data::discard(task, folder).await,
         Rebuild::Exchange { folder, fresh } => data::exchange(task, folder, *fresh).await,
@@ -67,11 +76,29 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Rebuild) -> Result<Outcome
 /// Sends the backup, unless the host has it.
 async fn place(task: &Task<'_>, dir: &str, file: &str, sha256: &str) -> Result<Outcome, Failure> {
     let path = format!("{dir}/{file}");
-    let look = task.command(HAS_TITLE, HAS).arg(&path);
-    if task.ask(look).await?.text().trim() == sha256 {
+    if has(task, &path, sha256).await? {
         return Ok(unchanged(format!("{path} is there")));
     }
     let here = source(task, file, sha256).await?;
+    send(task, dir, file, (sha256, here)).await
+}
+
+async fn has(task: &Task<'_>, path: &str, sha256: &str) -> Result<bool, Failure> {
+    let look = task.command(HAS_TITLE, HAS).arg(path);
+    Ok(task.ask(look).await?.text().trim() == sha256)
+}
+
+async fn send(
+    task: &Task<'_>,
+    dir: &str,
+    file: &str,
+    what: (&str, PathBuf),
+) -> Result<Outcome, Failure> {
+    let (sha256, here) = what;
+    let path = format!("{dir}/{file}");
+    if has(task, &path, sha256).await? {
+        return Ok(unchanged(format!("{path} is there")));
+    }
     let mut command = task
         .command(PLACE_TITLE, PLACE)
         .args([dir, file, sha256].map(str::to_owned));
@@ -79,6 +106,27 @@ async fn place(task: &Task<'_>, dir: &str, file: &str, sha256: &str) -> Result<O
     task.ask(command).await?;
     task.turn.leave_here(format!("backup {path}"));
     Ok(changed(format!("{path} is there")))
+}
+
+/// Seals a copy of a v2 store here and sends that. The original is left alone, here and there.
+async fn place_sealed(
+    task: &Task<'_>,
+    dir: &str,
+    file: &str,
+    sha256: &str,
+) -> Result<Outcome, Failure> {
+    let here = source(task, file, sha256).await?;
+    let state_dir = &task.turn.engine.state_dir;
+    let folder = local(tempfile::tempdir_in(state_dir), state_dir)?;
+    let made = folder.path().join("sealed");
+    let (from, to) = (here.clone(), made.clone());
+    let sealing = tokio::task::spawn_blocking(move || seal::sealed(&from, &to)).await;
+    local(
+        sealing.map_err(std::io::Error::other).and_then(|done| done),
+        &here,
+    )?;
+    let digest = local(digest_of(made.clone()).await, &made)?;
+    send(task, dir, &rebuild::sealed(file), (&digest, made)).await
 }
 
 /// The backup on this machine, checked once more: it may be older than this run.

@@ -4,7 +4,7 @@ use crate::etcd::{MemberId, dialect};
 use crate::plan::deadlines as limit;
 use crate::plan::lane::Lanes as Common;
 use crate::plan::previous::previous;
-use crate::plan::rebuild::Folder;
+use crate::plan::rebuild::{self, Folder};
 use crate::plan::seats::{self, Seat};
 use crate::plan::upgrade::{Request, Work};
 use crate::plan::{Action, Lane, MemberRef, Purpose, Rebuild, Step, Undo, Wave};
@@ -130,6 +130,7 @@ impl<'a> Lanes<'a> {
             file: file.name.clone(),
             sha256: file.sha256.clone(),
             bytes: file.bytes,
+            sealed: self.backup.store.as_ref() == Some(file),
         };
         self.common
             .plain(Action::Rebuild(place), limit::transfer(file.bytes))
@@ -165,7 +166,7 @@ impl<'a> Lanes<'a> {
         let path = |file: &File| format!("{}/{}", self.dir(seat), file.name);
         let compose = Rebuild::Compose {
             tool: format!("{}/etcdctl", self.folder_of_tools(seat)),
-            archive: path(store),
+            archive: rebuild::sealed(&path(store)),
             snapshot: snapshot.map(path),
             folder: self.folder(seat),
         };
