@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Instant;
 
-use super::look::{complete, look};
+use super::look::{complete, look_with_lock};
 use super::session::Session;
 use super::telling::Telling;
 use crate::cli::Target;
+use crate::engine::lock::{LOCKED_HINT, Taken};
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
@@ -38,6 +40,10 @@ pub struct Decision {
     pub planned: Planned,
     /// Binaries of the first hop's releases on this machine, by SHA-256.
     pub binaries: BTreeMap<String, PathBuf>,
+    /// The lock that another run holds.
+    pub taken: Option<Taken>,
+    /// When the hosts were asked.
+    pub looked: Instant,
 }
 
 impl Goal {
@@ -81,14 +87,16 @@ pub async fn decide(
     goal: &Goal,
     target: &Version,
 ) -> Result<Decision> {
-    let answers = look(session, &selected.cluster, std::slice::from_ref(target)).await?;
+    let looked = Instant::now();
+    let asked = look_with_lock(session, &selected.cluster, std::slice::from_ref(target));
+    let (answers, taken) = asked.await?;
     let facts = complete(telling, &selected.cluster, answers)?;
     let prepared = prepare(session, selected, &facts, target).await?;
     let (available, found) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Err(no_release(telling, selected, target, &error)),
     };
-    let planned = upgrade::plan(&Request {
+    let mut planned = upgrade::plan(&Request {
         cluster: &selected.cluster,
         chosen: &selected.chosen,
         facts: &facts,
@@ -106,12 +114,19 @@ pub async fn decide(
         resume: goal.target.resume,
         run_id: &session.context.run,
     });
+    planned.findings.extend(taken.as_ref().map(in_progress));
     telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target: target.clone(),
         planned,
         binaries: paths(&found),
+        taken,
+        looked,
     })
+}
+
+fn in_progress(taken: &Taken) -> Finding {
+    Finding::warn("RUN_IN_PROGRESS", &taken.host, taken.to_string()).hint(LOCKED_HINT)
 }
 
 type Prepared = Result<(Available, Vec<Release>), ReleaseError>;

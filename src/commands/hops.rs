@@ -1,5 +1,7 @@
 //! One cluster's upgrade, hop after hop. Later hops are looked at and planned again at the boundary, visibly.
 
+use std::sync::Arc;
+
 use super::decide::{Decision, Goal, accepted, decide};
 use super::session::Session;
 use super::telling::Telling;
@@ -55,6 +57,7 @@ async fn one(
         interrupt: session.signals.interrupt.clone(),
         binaries: decision.binaries.clone(),
         state_dir: session.context.state_dir.clone(),
+        locks: Arc::clone(&session.locks),
     };
     engine.run(&selected.cluster, plan).await
 }

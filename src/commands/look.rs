@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::session::Session;
 use super::telling::Telling;
+use crate::engine::lock::{self, Taken};
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::exit::Exit;
@@ -53,6 +54,21 @@ pub async fn look(
     let answers = session.or_interrupt(asked).await;
     session.voice.talk(Talk::Over);
     answers
+}
+
+/// As [`look`], and whether another run holds the cluster's lock.
+///
+/// # Errors
+/// An interrupt.
+pub async fn look_with_lock(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    versions: &[Version],
+) -> Result<(Answers, Option<Taken>)> {
+    let own = &session.context.run;
+    let lock = lock::look(&*session.transport, cluster, own, session.look_deadline());
+    let (answers, taken) = tokio::join!(look(session, cluster, versions), lock);
+    Ok((answers?, taken))
 }
 
 /// The facts of a cluster whose hosts have all answered.
@@ -105,7 +121,8 @@ pub fn problem(error: &GatherError) -> Problem {
     }
 }
 
-fn unreachable_problem(unreachable: &Unreachable) -> Problem {
+/// The problem that a host cannot be asked.
+pub fn unreachable_problem(unreachable: &Unreachable) -> Problem {
     Problem::of(unreachable)
         .because(unreachable.said.clone())
         .hint(unreachable.hint.clone())

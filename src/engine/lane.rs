@@ -45,7 +45,7 @@ async fn advance<'a>(
     begun: &mut Vec<&'a Step>,
 ) -> Result<(), Failure> {
     if step.disruptive {
-        guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+        guard(turn, step).await?;
     }
     started(turn, step.id, &step.action, false)?;
     begun.push(step);
@@ -55,6 +55,17 @@ async fn advance<'a>(
     }
     let task = Task::new(turn, step.id, Duration::from_secs(step.deadline_s));
     act(&task, &step.action, false).await
+}
+
+/// Asks the cluster, and the hosts for locks that were lost with a connection. A member in hand is finished without
+/// them: it may be down.
+async fn guard(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
+    guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+    if turn.is_disrupted() || turn.engine.locks.are_held(turn.cluster).await {
+        return Ok(());
+    }
+    turn.engine.lock(turn.cluster).await?;
+    guard::guard(&Task::new(turn, step.id, GUARD)).await
 }
 
 /// Does an action whose start is on disk, measures it and records how it ended.

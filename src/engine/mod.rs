@@ -24,9 +24,11 @@ pub mod cancel;
 mod ending;
 pub mod guard;
 pub mod lane;
+pub mod lock;
 pub mod wait;
 
 pub use cancel::Interrupt;
+use lock::{Locks, NotTaken};
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ pub struct Engine {
     pub binaries: BTreeMap<String, PathBuf>,
     /// Where fetched backups go, under `backups/<cluster>/`.
     pub state_dir: PathBuf,
+    /// The locks on the hosts; those that are not held yet are taken before the first step.
+    pub locks: Arc<Locks>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -62,6 +66,8 @@ pub enum Failure {
     Refused(String),
     /// It was tried and failed; from the nearest cause to the furthest.
     Failed(Vec<String>),
+    /// The lock was lost and somebody else has it now.
+    Locked(String),
     /// The journal could not be written, so nothing was done.
     Journal(JournalError),
     /// A second interrupt came while something was awaited.
@@ -120,6 +126,8 @@ impl Engine {
         let ledger = Ledger::default();
         let mut ending = if let Err(broken) = lint::lint(plan) {
             ending::unsound(cluster, &broken)
+        } else if let Err(no) = self.lock(cluster).await {
+            ending::not_begun(self, cluster, plan, &no).await
         } else {
             let end = self.hop(cluster, plan, &ledger).await;
             ending::tell(self, cluster, plan, &ledger, end).await
@@ -131,6 +139,12 @@ impl Engine {
             ending::unrecorded(&mut ending, &error);
         }
         ending
+    }
+
+    /// Takes the locks that are not held yet, or not any more.
+    pub(crate) async fn lock(&self, cluster: &Cluster) -> Result<(), Failure> {
+        let taken = self.locks.take(&self.transport, cluster);
+        Ok(self.unless_abandoned(taken).await??)
     }
 
     async fn hop(&self, cluster: &Cluster, plan: &Plan, ledger: &Ledger) -> End {
@@ -211,10 +225,20 @@ impl Failure {
                 causes.extend(said(unreachable));
                 causes
             }
-            Self::Refused(reason) => vec![reason.clone()],
+            Self::Refused(reason) | Self::Locked(reason) => vec![reason.clone()],
             Self::Failed(causes) => causes.clone(),
             Self::Journal(error) => chain(error),
             Self::Abandoned => vec!["abandoned by a second interrupt".to_owned()],
+        }
+    }
+}
+
+impl From<NotTaken> for Failure {
+    fn from(no: NotTaken) -> Self {
+        match no {
+            NotTaken::Taken(taken) => Self::Locked(taken.to_string()),
+            NotTaken::Unreachable(unreachable) => Self::Unreachable(unreachable),
+            NotTaken::Failed(causes) => Self::Failed(causes),
         }
     }
 }

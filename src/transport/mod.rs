@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
 
 use crate::secret::Secret;
 
@@ -53,7 +54,13 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// A local file, streamed.
     File(PathBuf),
+    /// A line every [`BEAT`], until the other end of this is dropped; then end of file. So a script knows whether
+    /// somebody here still holds it. A command with this input is not counted among those that run at once.
+    Held(watch::Receiver<()>),
 }
+
+/// The time between two lines of [`Input::Held`].
+pub const BEAT: Duration = Duration::from_secs(10);
 
 /// Where a script's stdout goes.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +70,8 @@ pub enum Sink {
     Capture,
     /// Into a new local file with mode 0600, streamed.
     File(PathBuf),
+    /// Told piece by piece as it comes, while the script runs on.
+    Told(mpsc::UnboundedSender<Vec<u8>>),
 }
 
 /// How a script ended.

@@ -7,6 +7,7 @@
 
 mod common;
 mod lab;
+mod locks;
 mod refusals;
 mod rehearse;
 mod upgrade;

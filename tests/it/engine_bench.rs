@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use runner::engine::lock::Locks;
 use runner::engine::{Engine, Interrupt};
 use runner::etcd::{MemberId, Version};
 use runner::event::Kind;
@@ -22,8 +23,11 @@ use runner::plan::{
 };
 use runner::transport::{Command, Input, Output, Sink, Stage, Transport, Unreachable};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
+use tokio::sync::watch;
 
+use crate::engine_rig::holder;
 use crate::sim::plans;
 
 /// Runs scripts by `sh`, with a folder of stand-ins first on the PATH.
@@ -60,6 +64,7 @@ impl Shell {
             Input::None => {}
             Input::Bytes(bytes) => stdin.write_all(bytes).await?,
             Input::File(file) => stdin.write_all(&fs::read(file)?).await?,
+            Input::Held(held) => return self.hold(child, stdin, held.clone(), command).await,
         }
         drop(stdin);
         let ended = child.wait_with_output().await?;
@@ -69,6 +74,39 @@ impl Shell {
         Ok(Output {
             status: ended.status.code().unwrap_or(-1),
             stdout: ended.stdout,
+            stderr: ended.stderr,
+        })
+    }
+}
+
+impl Shell {
+    /// Passes on what the script prints, and ends its stdin when nobody holds it any more.
+    async fn hold(
+        &self,
+        mut child: Child,
+        stdin: ChildStdin,
+        mut held: watch::Receiver<()>,
+        command: &Command,
+    ) -> std::io::Result<Output> {
+        let Sink::Told(tell) = &command.output else {
+            panic!("a held script that nobody listens to")
+        };
+        let mut stdout = child.stdout.take().expect("a pipe");
+        let mut piece = [0; 4096];
+        let mut stdin = Some(stdin);
+        loop {
+            tokio::select! {
+                n = stdout.read(&mut piece) => match n? {
+                    0 => break,
+                    n => drop(tell.send(piece[..n].to_vec())),
+                },
+                _ = held.changed(), if stdin.is_some() => stdin = None,
+            }
+        }
+        let ended = child.wait_with_output().await?;
+        Ok(Output {
+            status: ended.status.code().unwrap_or(-1),
+            stdout: Vec::new(),
             stderr: ended.stderr,
         })
     }
@@ -132,8 +170,10 @@ impl Bench {
             interrupt: Interrupt::new(),
             binaries,
             state_dir: self.dir.path().join("state"),
+            locks: Arc::new(Locks::new(holder("run")).in_folder(self.path("locks"))),
         };
         engine.run(&self.cluster(), &one_step(action)).await;
+        engine.locks.release().await;
         let events = journal::read(recorder.path()).unwrap().events;
         let mut ended = events.into_iter().filter_map(|event| match event.kind {
             Kind::StepEnded { outcome, .. } => Some(outcome),

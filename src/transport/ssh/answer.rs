@@ -14,11 +14,12 @@ pub(super) struct Stdout {
     pending: Vec<u8>,
     begun: bool,
     ended: bool,
+    eager: bool,
 }
 
 impl Stdout {
-    /// Waits for the marks of this command.
-    pub(super) fn new(mark: &str) -> Self {
+    /// Waits for the marks of this command; `eager`: gives each piece at once, for listeners.
+    pub(super) fn new(mark: &str, eager: bool) -> Self {
         let line = |kind: &str| format!("{kind}:{mark}\n").into_bytes();
         Self {
             begin: line("B"),
@@ -26,6 +27,7 @@ impl Stdout {
             pending: Vec::new(),
             begun: false,
             ended: false,
+            eager,
         }
     }
 
@@ -41,9 +43,21 @@ impl Stdout {
             self.pending.truncate(self.pending.len() - self.end.len());
             return std::mem::take(&mut self.pending);
         }
-        let certain = self.pending.len().saturating_sub(HELD_BACK);
+        let certain = if self.eager {
+            self.possible_end()
+        } else {
+            self.pending.len().saturating_sub(HELD_BACK)
+        };
         let rest = self.pending.split_off(certain);
         std::mem::replace(&mut self.pending, rest)
+    }
+
+    /// Where the end mark is, or may begin.
+    fn possible_end(&self) -> usize {
+        let part = |length: &usize| self.pending.ends_with(&self.end[..*length]);
+        rfind(&self.pending, &self.end).unwrap_or_else(|| {
+            self.pending.len() - (0..self.end.len()).rev().find(part).unwrap_or(0)
+        })
     }
 
     fn begin_found(&mut self) -> bool {
@@ -195,9 +209,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stdout_is_found_however_the_stream_is_cut(noise in "[a-zB:\n]{0,20}", body in prop::collection::vec(any::<u8>(), 0..2000), cut in 1usize..700) {
+        fn stdout_is_found_however_the_stream_is_cut(noise in "[a-zB:\n]{0,20}", body in prop::collection::vec(any::<u8>(), 0..2000), cut in 1usize..700, eager in any::<bool>()) {
             let stream = [noise.as_bytes(), b"B:cafe\n", &body, b"E:cafe\n"].concat();
-            let mut stdout = Stdout::new("cafe");
+            let mut stdout = Stdout::new("cafe", eager);
             let mut got: Vec<u8> = stream.chunks(cut).flat_map(|piece| stdout.push(piece)).collect();
             got.extend(stdout.finish());
             prop_assert_eq!(got, body);
@@ -217,13 +231,23 @@ mod tests {
 
     #[test]
     fn noise_after_the_end_mark_is_dropped() {
-        let mut stdout = Stdout::new("cafe");
+        let mut stdout = Stdout::new("cafe", false);
         let mut got = stdout.push(b"B:cafe\nbodyE:cafe\nlogout\n");
         got.extend(stdout.finish());
         assert_eq!(
             (got.as_slice(), stdout.is_complete()),
             (b"body".as_slice(), true)
         );
+    }
+
+    #[test]
+    fn an_eager_reader_gives_all_that_cannot_be_the_end_mark() {
+        let mut stdout = Stdout::new("cafe", true);
+        assert_eq!(stdout.push(b"B:cafe\nheld\n"), b"held\n");
+        assert_eq!(stdout.push(b"moreE:ca"), b"more");
+        assert_eq!(stdout.push(b"x"), b"E:cax");
+        assert_eq!(stdout.push(b"E:cafe\nlogout\n"), b"");
+        assert_eq!((stdout.finish(), stdout.is_complete()), (Vec::new(), true));
     }
 
     #[test]

@@ -7,11 +7,12 @@ use openssh::{Child, ChildStdin, Error, Session, Stdio};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 
 use super::answer::{Stderr, Stdout};
 use super::place::Place;
 use super::remote::Remote;
-use crate::transport::{Input, Sink};
+use crate::transport::{BEAT, Input, Sink};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -132,8 +133,18 @@ async fn feed(mut stdin: ChildStdin, header: &[u8], input: &Input) -> Result<(),
         Input::File(path) => send_file(&mut stdin, path)
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
+        Input::Held(held) => beat(&mut stdin, held.clone()).await,
     }
     Ok(())
+}
+
+/// Sends signs of life until nobody holds the command any more or the script does not read them.
+async fn beat(stdin: &mut ChildStdin, mut held: watch::Receiver<()>) {
+    while tokio::time::timeout(BEAT, held.changed()).await.is_err() {
+        if stdin.write_all(b"\n").await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
@@ -163,7 +174,7 @@ async fn read_stdout(
     remote: &Remote,
     sink: &Sink,
 ) -> Result<Out, NoAnswer> {
-    let mut parser = Stdout::new(&remote.mark);
+    let mut parser = Stdout::new(&remote.mark, matches!(sink, Sink::Told(_)));
     let mut place = Place::new(sink).await?;
     let mut piece = vec![0; PIECE / 4];
     while !parser.is_complete() {

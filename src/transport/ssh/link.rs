@@ -15,7 +15,7 @@ use super::master::Master;
 use super::remote::{KILL_AFTER, Remote};
 use super::words::{Failure, Target};
 use crate::inventory::Escalation;
-use crate::transport::{Command, Output, Stage, Unreachable};
+use crate::transport::{Command, Input, Output, Stage, Unreachable};
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
 const CHANNELS: usize = 8;
@@ -80,22 +80,38 @@ pub(super) struct Link {
     master: tokio::sync::Mutex<Option<Arc<Master>>>,
     channels: Arc<Semaphore>,
     /// Shrinks if sshd allows fewer sessions than we would use.
-    capacity: AtomicUsize,
+    capacity: Arc<AtomicUsize>,
     shared: Arc<Shared>,
 }
 
 /// A channel with its script's shell waiting for the script.
 struct Opened {
     master: Arc<Master>,
-    permit: OwnedSemaphorePermit,
+    place: Counted,
     child: Child<Arc<Session>>,
+}
+
+/// Keeps a channel counted until it is dropped.
+type Counted = Box<dyn Send + Sync>;
+
+/// A channel that nobody else waits for; shared again when dropped.
+struct Aside {
+    channels: Arc<Semaphore>,
+    capacity: Arc<AtomicUsize>,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.capacity.fetch_add(1, Ordering::Relaxed);
+        self.channels.add_permits(1);
+    }
 }
 
 impl Link {
     /// Connects nothing yet.
     pub(super) fn new(target: Target, escalation: Escalation, shared: Arc<Shared>) -> Self {
         let channels = Arc::new(Semaphore::new(CHANNELS));
-        let capacity = AtomicUsize::new(CHANNELS);
+        let capacity = Arc::new(AtomicUsize::new(CHANNELS));
         Self {
             target,
             escalation,
@@ -113,13 +129,15 @@ impl Link {
         let remote = Remote::new(command, self.escalation, mark).map_err(|said| {
             self.garbled(command, &said, "correct the setting that it comes from")
         })?;
-        let _fork = self
+        let is_held = matches!(command.input, Input::Held(_));
+        let fork = self
             .shared
             .forks
             .acquire()
             .await
             .expect("the semaphore is never closed");
         let opened = self.open(command, &remote).await?;
+        let _fork = Some(fork).filter(|_| !is_held);
         self.converse(command, &remote, opened).await
     }
 
@@ -135,9 +153,10 @@ impl Link {
             let master = self.master().await?;
             match channel::open(&master.session, remote).await {
                 Ok(child) => {
+                    let place = self.count(command, permit);
                     return Ok(Opened {
                         master,
-                        permit,
+                        place,
                         child,
                     });
                 }
@@ -159,6 +178,18 @@ impl Link {
         }
     }
 
+    /// A held command takes its channel out of those that are shared, so that nobody waits for its end.
+    fn count(&self, command: &Command, permit: OwnedSemaphorePermit) -> Counted {
+        if matches!(command.input, Input::Held(_)) && self.shrink() {
+            permit.forget();
+            return Box::new(Aside {
+                channels: Arc::clone(&self.channels),
+                capacity: Arc::clone(&self.capacity),
+            });
+        }
+        Box::new(permit)
+    }
+
     /// Gives up one channel for good, unless it is the last.
     fn shrink(&self) -> bool {
         let less = |n: usize| (n > 1).then(|| n - 1);
@@ -176,14 +207,14 @@ impl Link {
     ) -> Result<Output, Unreachable> {
         let Opened {
             master,
-            permit,
+            place,
             mut child,
         } = opened;
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
         let answer = channel::converse(&mut child, remote, &command.input, &command.output);
         let answer = tokio::time::timeout(limit, answer).await;
-        release(child, permit);
+        release(child, place);
         match answer {
             Ok(Ok(answer)) => self.risen(answer, asked.elapsed() >= command.deadline),
             Ok(Err(reason)) => Err(self.unanswered(command, &master, reason).await),
@@ -322,10 +353,10 @@ impl Link {
 }
 
 /// Keeps the channel counted until sshd closed it too.
-fn release(child: Child<Arc<Session>>, permit: OwnedSemaphorePermit) {
+fn release(child: Child<Arc<Session>>, place: Counted) {
     tokio::spawn(async move {
         let _ = tokio::time::timeout(LINGER, child.wait()).await;
-        drop(permit);
+        drop(place);
     });
 }
 

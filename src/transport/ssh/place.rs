@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::channel::{NoAnswer, PIECE};
 use crate::transport::Sink;
@@ -17,6 +18,8 @@ pub(super) enum Place {
     Memory(Vec<u8>),
     /// Streams it.
     File(Partial),
+    /// Tells it.
+    Listener(UnboundedSender<Vec<u8>>),
 }
 
 /// A local file that is removed unless it is kept.
@@ -32,6 +35,7 @@ impl Place {
         match sink {
             Sink::Capture => Ok(Self::Memory(Vec::new())),
             Sink::File(path) => Partial::create(path).await.map(Self::File),
+            Sink::Told(listener) => Ok(Self::Listener(listener.clone())),
         }
     }
 
@@ -47,13 +51,19 @@ impl Place {
                 let written = partial.file.write_all(bytes).await;
                 written.map_err(|error| NoAnswer::Local(partial.path.clone(), error))
             }
+            Self::Listener(_) if bytes.is_empty() => Ok(()),
+            Self::Listener(listener) => {
+                // Nobody need listen to the end.
+                let _ = listener.send(bytes.to_vec());
+                Ok(())
+            }
         }
     }
 
     /// Waits until all is written.
     pub(super) async fn flush(&mut self) -> Result<(), NoAnswer> {
         match self {
-            Self::Memory(_) => Ok(()),
+            Self::Memory(_) | Self::Listener(_) => Ok(()),
             Self::File(partial) => {
                 let flushed = partial.file.flush().await;
                 flushed.map_err(|error| NoAnswer::Local(partial.path.clone(), error))
@@ -69,6 +79,7 @@ impl Place {
                 partial.is_kept = true;
                 Vec::new()
             }
+            Self::Listener(_) => Vec::new(),
         }
     }
 }
