@@ -95,7 +95,7 @@ pub(crate) async fn not_begun(
         status: status.code(),
         summary: format!("not begun: {first}"),
         causes,
-        members: members(engine, cluster, plan, &End::Interrupted).await,
+        members: members(engine, cluster, plan, &Ledger::default(), &End::Interrupted).await,
         changed: false,
         hint,
         left: Vec::new(),

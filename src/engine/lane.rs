@@ -65,6 +65,8 @@ async fn guard(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
         return Ok(());
     }
     turn.engine.lock(turn.cluster).await?;
+    // Somebody else may have been at work meanwhile.
+    turn.ledger.forget_seen();
     guard::guard(&Task::new(turn, step.id, GUARD)).await
 }
 

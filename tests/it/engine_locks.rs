@@ -11,6 +11,7 @@ use runner::transport::Transport;
 use tokio::time::Instant;
 
 use crate::engine_rig::{Rig, holder, new};
+use crate::sim::model::State;
 use crate::sim::plans;
 
 /// What another run writes into its lock.
@@ -58,17 +59,21 @@ async fn locks_are_let_go_when_they_are_released_or_dropped() {
     let locks = Locks::new(holder("a"));
     locks.take(&transport, &cluster).await.unwrap();
     assert!(locks.are_held(&cluster).await);
-    assert_eq!(rig.sim.state().hosts.values().filter(is_locked).count(), 3);
+    assert_eq!(locked(&rig.sim.state()), 3);
     locks.release().await;
-    assert_eq!(rig.sim.state().hosts.values().filter(is_locked).count(), 0);
+    assert_eq!(locked(&rig.sim.state()), 0);
     locks.take(&transport, &cluster).await.unwrap();
     drop(locks);
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(rig.sim.state().hosts.values().filter(is_locked).count(), 0);
+    assert_eq!(locked(&rig.sim.state()), 0);
 }
 
-fn is_locked(host: &&crate::sim::model::Host) -> bool {
-    host.lock.is_some()
+fn locked(state: &State) -> usize {
+    state
+        .hosts
+        .values()
+        .filter(|host| host.lock.is_some())
+        .count()
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,11 +82,11 @@ async fn a_lock_that_is_lost_is_taken_again_before_the_next_member_is_stopped() 
     let mut cut = false;
     rig.sim.before_each(move |host, command, state| {
         if command.title == STOP_TITLE {
-            let locked = state.hosts.values().filter(is_locked).count();
-            if locked < 3 {
+            let locks = locked(state);
+            if locks < 3 {
                 state
                     .violations
-                    .push(format!("{host} was stopped with {locked} locks"));
+                    .push(format!("{host} was stopped with {locks} locks"));
             }
             // For longer than the lock needs to notice, shorter than the wait for the member.
             if !cut {

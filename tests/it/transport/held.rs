@@ -14,14 +14,14 @@ use crate::sim::plans;
 /// Says where it is, reads to the end, and leaves a mark.
 const WAIT: &str = "echo begun; cat >/dev/null; touch \"$1\"";
 
-fn limited(host: Host, forks: usize) -> Reach {
+fn limited(host: &Host, forks: usize) -> Reach {
     let runtime = runtime();
     let settings = Settings {
         forks,
         ..settings(runtime.path().to_owned())
     };
     Reach {
-        ssh: Ssh::new([&host], settings).unwrap(),
+        ssh: Ssh::new([host], settings).unwrap(),
         runtime,
     }
 }
@@ -40,7 +40,7 @@ fn held(script: &str) -> (Command, watch::Sender<()>, mpsc::UnboundedReceiver<Ve
 #[tokio::test]
 async fn a_held_command_talks_while_it_runs_takes_nobodys_turn_and_ends_when_let_go() {
     let sshd = Sshd::start("MaxSessions 2");
-    let reach = limited(sshd.host("a"), 1);
+    let reach = limited(&sshd.host("a"), 1);
     let mark = sshd.path("mark");
     let (command, hold, mut told) = held(WAIT);
     let work = async {
@@ -59,7 +59,7 @@ async fn a_held_command_talks_while_it_runs_takes_nobodys_turn_and_ends_when_let
 #[tokio::test]
 async fn a_host_with_room_for_the_held_command_alone_says_so_instead_of_hanging() {
     let sshd = Sshd::start("MaxSessions 1");
-    let reach = limited(sshd.host("a"), 20);
+    let reach = limited(&sshd.host("a"), 20);
     let (command, hold, mut told) = held("echo begun; cat >/dev/null");
     let work = async {
         told.recv().await.unwrap();
@@ -75,7 +75,7 @@ async fn a_host_with_room_for_the_held_command_alone_says_so_instead_of_hanging(
 #[tokio::test]
 async fn a_command_that_nobody_waits_for_any_more_meets_the_end_of_its_input() {
     let sshd = Sshd::start("");
-    let reach = limited(sshd.host("a"), 20);
+    let reach = limited(&sshd.host("a"), 20);
     let mark = sshd.path("mark");
     let (command, _hold, mut told) = held(WAIT);
     tokio::select! {
