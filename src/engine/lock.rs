@@ -95,7 +95,9 @@ const WHO: &str = concat!(
     r#"
 words=$(head -c 4096 -- "$file" 2>/dev/null) || exit 0
 holder=$(printf '%s\n' "$words" | sed -n 3p)
-[ "$(readlink -- "/proc/$holder/fd/9")" = "$(readlink -f -- "$file")" ] || exit 0
+path=$(readlink -f -- "$file")
+# Which number the file has depends on the shell.
+ls -l "/proc/$holder/fd" 2>/dev/null | sed 's/.* -> //' | grep -qxF -- "$path" || exit 0
 printf '%s\n' "$words"
 "#
 );
