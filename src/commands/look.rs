@@ -121,7 +121,7 @@ pub fn problem(error: &GatherError) -> Problem {
     }
 }
 
-/// The problem that a host cannot be asked.
+/// Why a host could not be asked, in ssh's own words.
 pub fn unreachable_problem(unreachable: &Unreachable) -> Problem {
     Problem::of(unreachable)
         .because(unreachable.said.clone())

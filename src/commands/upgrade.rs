@@ -167,7 +167,7 @@ fn conclude(session: &Session, telling: &Telling, endings: &[Ending]) -> Result<
     let told = telling.end(exit.code(), &in_one_line(endings), endings.to_vec());
     session.quiet();
     if !context.json() {
-        let took = context.began.elapsed();
+        let took = context.took();
         out::data(&summary::text(endings, took, context.out.stdout));
     }
     told.map_err(|failure| failure.changed(changed(endings)))?;
@@ -175,7 +175,10 @@ fn conclude(session: &Session, telling: &Telling, endings: &[Ending]) -> Result<
         return Ok(exit);
     }
     let bad = endings.iter().filter(|ending| ending.status != 0);
-    Err(Failure::several(exit, bad.clone().map(problem)).changed(changed(bad)))
+    let left = bad.clone().flat_map(|ending| ending.left.clone());
+    Err(Failure::several(exit, bad.clone().map(problem))
+        .changed(changed(bad.clone()))
+        .left(left))
 }
 
 fn in_one_line(endings: &[Ending]) -> String {

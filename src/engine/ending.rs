@@ -42,7 +42,8 @@ pub(crate) async fn tell(
         End::Done | End::Interrupted => true,
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
-    let members = members(engine, cluster, plan, ledger, &end).await;
+    let (members, all_well) = members(engine, cluster, plan, ledger, &end).await;
+    let healthy = healthy && all_well;
     let mut ending = Ending {
         cluster: cluster.name.clone(),
         status: status(&end, ledger, healthy).code(),
@@ -56,7 +57,12 @@ pub(crate) async fn tell(
     match &end {
         End::Done => ending.summary = done(plan, cluster),
         End::Interrupted => interrupted(&mut ending, plan),
-        End::Failed(stop) => failed(&mut ending, plan, stop, healthy),
+        End::Failed(stop) => {
+            failed(&mut ending, plan, stop, healthy);
+            if matches!(stop.repair, Repair::TooLate(_)) {
+                ending.hint = onwards(stop, plan, ledger);
+            }
+        }
     }
     ending
 }
@@ -90,12 +96,14 @@ pub(crate) async fn not_begun(
     };
     let mut causes = failure.causes();
     let first = causes.remove(0);
+    let ledger = Ledger::default();
+    let (members, _) = members(engine, cluster, plan, &ledger, &End::Interrupted).await;
     Ending {
         cluster: cluster.name.clone(),
         status: status.code(),
         summary: format!("not begun: {first}"),
         causes,
-        members: members(engine, cluster, plan, &Ledger::default(), &End::Interrupted).await,
+        members,
         changed: false,
         hint,
         left: Vec::new(),
@@ -119,7 +127,9 @@ async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {
     }
     let most = match stop.repair {
         Repair::PutBack => RECOVER,
-        Repair::NotNeeded | Repair::Left | Repair::Failed(_) => Duration::from_secs(5),
+        Repair::NotNeeded | Repair::Left | Repair::TooLate(_) | Repair::Failed(_) => {
+            Duration::from_secs(5)
+        }
     };
     matches!(wait::cluster_well(engine, cluster, most).await, Ok(None))
 }
@@ -179,10 +189,24 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
         stop.host
     );
     ending.causes = causes;
-    if let Repair::Failed(more) = &stop.repair {
+    if let Repair::Failed(more) | Repair::TooLate(more) = &stop.repair {
         ending.causes.extend(more.iter().cloned());
     }
     ending.hint = hint(stop, healthy, plan);
+}
+
+/// The two ways that are left once the old release must not come back.
+fn onwards(stop: &Stop, plan: &Plan, ledger: &Ledger) -> String {
+    let (host, to) = (&stop.host, &plan.to);
+    let onwards =
+        format!("repair the member on `{host}`, then run the same command again to reach {to}");
+    match ledger.backup() {
+        Some(place) => format!(
+            "{onwards}; or go back to {} with `runner restore` from the backup {place}",
+            plan.hops.first().map_or(&plan.from, |hop| &hop.from)
+        ),
+        None => onwards,
+    }
 }
 
 fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
@@ -206,14 +230,14 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
     )
 }
 
-/// Every member's state. Silent ones are told by their unit.
-async fn members(
+/// Every member's state, and whether all are well. Silent ones are told by their unit.
+pub(crate) async fn members(
     engine: &Engine,
     cluster: &Cluster,
     plan: &Plan,
     ledger: &Ledger,
     end: &End,
-) -> Vec<MemberState> {
+) -> (Vec<MemberState>, bool) {
     let put_back = match end {
         End::Failed(Stop {
             host,
@@ -236,7 +260,12 @@ async fn members(
             put_back,
         )
     });
-    join_all(states).await
+    let states = join_all(states).await;
+    let all_well = states.iter().all(|(_, well)| *well);
+    (
+        states.into_iter().map(|(state, _)| state).collect(),
+        all_well,
+    )
 }
 
 async fn member(
@@ -245,15 +274,18 @@ async fn member(
     plan: &Plan,
     answer: Option<Answer>,
     put_back: bool,
-) -> MemberState {
-    let (view, state) = state(engine, host, answer, put_back).await;
+) -> (MemberState, bool) {
+    let (view, state, well) = state(engine, host, answer, put_back).await;
     let planned = planned_member(plan, &host.name);
-    MemberState {
+    let state = MemberState {
         host: host.name.clone(),
         member: planned.map_or(host.member.clone(), |member| member.name.clone()),
-        id: view.or(planned.map(|member| member.id)),
+        id: view.or(planned
+            .map(|member| member.id)
+            .filter(|id| *id != MemberId::UNKNOWN)),
         state,
-    }
+    };
+    (state, well)
 }
 
 /// Looks again, a few times, at a member that does not seem well although its unit runs: one lost answer must not
@@ -263,18 +295,20 @@ async fn state(
     host: &Host,
     answer: Option<Answer>,
     put_back: bool,
-) -> (Option<MemberId>, String) {
+) -> (Option<MemberId>, String, bool) {
     let mut answer = answer.unwrap_or_default();
     let mut looks = 1;
     loop {
-        let (id, state, last) = if let Some(view) = answer.view() {
-            (Some(view.id), speaks(view, put_back), view.health.is_ok())
+        let (id, state, well, last) = if let Some(view) = answer.view() {
+            let well = view.health.is_ok();
+            let (id, state) = (Some(view.id), speaks(view, put_back));
+            (id, state, well || view.learner, well)
         } else {
             let (state, is_down) = silent(engine, host).await;
-            (None, state, is_down)
+            (None, state, false, is_down)
         };
         if last || looks == LOOKS {
-            return (id, state);
+            return (id, state, well);
         }
         looks += 1;
         sleep(BETWEEN_LOOKS).await;

@@ -18,8 +18,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::act::{RECONNECT, may_come_back};
+use super::{Engine, Failure};
 use crate::inventory::{Cluster, Host};
-use crate::transport::{Command, Input, Output, Sink, Stage, Transport, Unreachable};
+use crate::transport::{Command, Input, Line, Output, Sink, Stage, Stream, Transport, Unreachable};
 
 /// What to do while somebody else has the lock.
 pub const LOCKED_HINT: &str =
@@ -45,6 +46,9 @@ const PATIENCE: Duration = Duration::from_secs(75);
 
 /// The most that a lock is held: longer than any run.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// More lines than a host that gives no lock has to say.
+const LINES: usize = 64;
 
 /// The most that letting go may take; the host lets go by itself afterwards.
 const LETTING_GO: Duration = Duration::from_secs(5);
@@ -146,7 +150,7 @@ pub struct Locks {
 #[derive(Debug)]
 struct Held {
     /// Dropped to let go.
-    hold: watch::Sender<()>,
+    hold: watch::Sender<bool>,
     task: JoinHandle<Result<Output, Unreachable>>,
 }
 
@@ -233,16 +237,14 @@ impl Locks {
         transport: &Arc<dyn Transport>,
         host: &Host,
     ) -> Result<Held, NotTaken> {
-        let (hold, watched) = watch::channel(());
-        let (tell, mut printed) = mpsc::unbounded_channel();
+        let (hold, watched) = watch::channel(false);
+        let (tell, mut printed) = mpsc::channel(LINES);
         let command = self.command(host, watched, tell);
         let (transport, name) = (Arc::clone(transport), host.name.clone());
         let task = tokio::spawn(async move { transport.run(&name, command).await });
-        let mut words = Vec::new();
-        let first = first_line(&mut printed, &mut words);
-        match timeout(PATIENCE, first).await {
-            Ok(true) if words.starts_with(b"held\n") => Ok(Held { hold, task }),
-            Ok(_) => Err(refusal(&host.name, task, &mut printed, words).await),
+        match timeout(PATIENCE, next_line(&mut printed)).await {
+            Ok(Some(word)) if word == "held" => Ok(Held { hold, task }),
+            Ok(word) => Err(refusal(&host.name, task, &mut printed, word).await),
             Err(_) => {
                 task.abort();
                 Err(NotTaken::Unreachable(late(&host.name)))
@@ -253,14 +255,14 @@ impl Locks {
     fn command(
         &self,
         host: &Host,
-        held: watch::Receiver<()>,
-        tell: mpsc::UnboundedSender<Vec<u8>>,
+        held: watch::Receiver<bool>,
+        tell: mpsc::Sender<Line>,
     ) -> Command {
         // Cannot fail: strings and a time.
         let words = serde_json::to_string(&self.holder).unwrap_or_default();
         Command {
-            input: Input::Held(held),
-            output: Sink::Told(tell),
+            input: Input::Pulsed(held),
+            output: Sink::Lines(tell),
             ..Command::read(HOLD_TITLE, HOLD, LONGEST)
         }
         .args([&self.dir, &host.data_dir, &self.holder.run, &words])
@@ -268,32 +270,30 @@ impl Locks {
     }
 }
 
-/// Listens until there is a whole line; `false` if the script ended without one.
-async fn first_line(told: &mut mpsc::UnboundedReceiver<Vec<u8>>, words: &mut Vec<u8>) -> bool {
-    while !words.contains(&b'\n') {
-        match told.recv().await {
-            Some(more) => words.extend(more),
-            None => return false,
+/// The next line of stdout; `None` if the script has ended.
+async fn next_line(printed: &mut mpsc::Receiver<Line>) -> Option<String> {
+    loop {
+        let line = printed.recv().await?;
+        if line.stream == Stream::Out {
+            return Some(String::from_utf8_lossy(&line.text).into_owned());
         }
     }
-    true
 }
 
 /// Why a host did not give the lock.
 async fn refusal(
     host: &str,
     task: JoinHandle<Result<Output, Unreachable>>,
-    told: &mut mpsc::UnboundedReceiver<Vec<u8>>,
-    mut words: Vec<u8>,
+    printed: &mut mpsc::Receiver<Line>,
+    word: Option<String>,
 ) -> NotTaken {
-    let ended = task.await;
-    while let Ok(more) = told.try_recv() {
-        words.extend(more);
+    let mut words = String::new();
+    while let Some(line) = next_line(printed).await {
+        words = words + &line + "\n";
     }
-    match ended {
+    match task.await {
         Ok(Err(unreachable)) => NotTaken::Unreachable(unreachable),
-        Ok(Ok(output)) if output.is_success() && words.starts_with(b"taken\n") => {
-            let words = String::from_utf8_lossy(&words[b"taken\n".len()..]);
+        Ok(Ok(output)) if output.is_success() && word.as_deref() == Some("taken") => {
             NotTaken::Taken(Taken {
                 host: host.to_owned(),
                 holder: Holder::parse(&words),
@@ -363,6 +363,24 @@ impl fmt::Display for Taken {
             ),
             None => write!(f, "another run holds the lock on `{}`", self.host),
         }
+    }
+}
+
+impl From<NotTaken> for Failure {
+    fn from(no: NotTaken) -> Self {
+        match no {
+            NotTaken::Taken(taken) => Self::Locked(taken.to_string()),
+            NotTaken::Unreachable(unreachable) => Self::Unreachable(unreachable),
+            NotTaken::Failed(causes) => Self::Failed(causes),
+        }
+    }
+}
+
+impl Engine {
+    /// Takes the locks that are not held yet, or not any more.
+    pub(crate) async fn lock(&self, cluster: &Cluster) -> Result<(), Failure> {
+        let taken = self.locks.take(&self.transport, cluster);
+        Ok(self.unless_abandoned(taken).await??)
     }
 }
 

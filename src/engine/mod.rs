@@ -5,15 +5,16 @@
 //! ([`crate::journal`]). A member that fails is put back by the undo of its own steps, and how the cluster is then
 //! is looked at afresh (`ending`), never inferred.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::time::{Duration, Instant};
 
-use crate::event::{Ending, Kind};
+use crate::etcd::Minor;
+use crate::event::{Ending, Kind, MemberState};
 use crate::facts::Observation;
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
@@ -27,10 +28,11 @@ mod ending;
 pub mod guard;
 pub mod lane;
 pub mod lock;
+pub mod undo;
 pub mod wait;
 
 pub use cancel::Interrupt;
-use lock::{Locks, NotTaken};
+use lock::Locks;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -64,7 +66,7 @@ impl std::fmt::Debug for Engine {
 pub enum Failure {
     /// The host could not be asked.
     Unreachable(Unreachable),
-    /// The guard refused.
+    /// A guard or a step refused, and has changed nothing.
     Refused(String),
     /// It was tried and failed; from the nearest cause to the furthest.
     Failed(Vec<String>),
@@ -83,11 +85,40 @@ const FRESH: Duration = Duration::from_millis(500);
 /// What a run has done so far; shared by the lanes of a wave.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    left: Mutex<Vec<String>>,
+    left: Mutex<Vec<Left>>,
     changed: AtomicBool,
     disrupted: AtomicBool,
     floor: AtomicU64,
+    line: Mutex<Option<Minor>>,
+    backup: Mutex<Option<String>>,
     seen: Mutex<Option<(Instant, Observation)>>,
+}
+
+/// How the members of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Each one's state.
+    pub members: Vec<MemberState>,
+    /// Whether all are well.
+    pub well: bool,
+}
+
+/// Something that stays on purpose.
+#[derive(Debug)]
+struct Left {
+    what: String,
+    /// On these hosts; none where `what` says it all.
+    hosts: BTreeSet<String>,
+}
+
+impl Left {
+    fn words(&self) -> String {
+        let hosts: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
+        match hosts.as_slice() {
+            [] => self.what.clone(),
+            hosts => format!("{} on {}", self.what, hosts.join(", ")),
+        }
+    }
 }
 
 /// How a hop came to its end.
@@ -123,6 +154,8 @@ pub(crate) enum Repair {
     PutBack,
     /// The plan says to leave it as it is, or the run was abandoned.
     Left,
+    /// The cluster has gone on, so that the old release must not come back; why.
+    TooLate(Vec<String>),
     /// The undo failed too.
     Failed(Vec<String>),
 }
@@ -148,10 +181,11 @@ impl Engine {
         ending
     }
 
-    /// Takes the locks that are not held yet, or not any more.
-    pub(crate) async fn lock(&self, cluster: &Cluster) -> Result<(), Failure> {
-        let taken = self.locks.take(&self.transport, cluster);
-        Ok(self.unless_abandoned(taken).await??)
+    /// Looks how the members are, at a time when nothing is being done.
+    pub async fn look_again(&self, cluster: &Cluster, plan: &Plan) -> Now {
+        let (members, well) =
+            ending::members(self, cluster, plan, &Ledger::default(), &End::Done).await;
+        Now { members, well }
     }
 
     async fn hop(&self, cluster: &Cluster, plan: &Plan, ledger: &Ledger) -> End {
@@ -240,16 +274,6 @@ impl Failure {
     }
 }
 
-impl From<NotTaken> for Failure {
-    fn from(no: NotTaken) -> Self {
-        match no {
-            NotTaken::Taken(taken) => Self::Locked(taken.to_string()),
-            NotTaken::Unreachable(unreachable) => Self::Unreachable(unreachable),
-            NotTaken::Failed(causes) => Self::Failed(causes),
-        }
-    }
-}
-
 fn said(unreachable: &Unreachable) -> Option<String> {
     let said = unreachable.said.trim();
     (!said.is_empty()).then(|| format!("\"{said}\""))
@@ -264,18 +288,56 @@ fn chain(error: &dyn std::error::Error) -> Vec<String> {
 impl Ledger {
     /// Notes something that stays on purpose when the run ends.
     pub fn leave(&self, what: String) {
-        self.left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(what);
+        let hosts = BTreeSet::new();
+        self.lock().push(Left { what, hosts });
+    }
+
+    /// Notes something that stays on a host on purpose; the same on several hosts is told once.
+    pub fn leave_on(&self, what: String, host: &str) {
+        let mut left = self.lock();
+        let known = left
+            .iter_mut()
+            .find(|left| left.what == what && !left.hosts.is_empty());
+        match known {
+            Some(known) => drop(known.hosts.insert(host.to_owned())),
+            None => left.push(Left {
+                what,
+                hosts: BTreeSet::from([host.to_owned()]),
+            }),
+        }
     }
 
     /// What stays on purpose.
     pub fn left(&self) -> Vec<String> {
-        self.left
+        self.lock().iter().map(Left::words).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where the newest backup of this run is, such as "/var/backups/etcd/prod/x.db on etcd-2".
+    pub fn note_backup(&self, place: String) {
+        *self.backup.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// Where the newest backup of this run is.
+    pub fn backup(&self) -> Option<String> {
+        self.backup
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Notes a cluster version that a member was seen to say.
+    pub fn note_line(&self, line: Minor) {
+        let mut highest = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        *highest = (*highest).max(Some(line));
+    }
+
+    /// The highest cluster version that any member was seen to say.
+    pub fn line(&self) -> Option<Minor> {
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that something on a host is, or may be, different now.

@@ -1,10 +1,11 @@
 //! The one way to a host: run a POSIX script there. A trait, so that the simulator can stand in for SSH.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, watch};
 
 use crate::secret::Secret;
 
@@ -38,11 +39,17 @@ pub struct Command {
     pub input: Input,
     /// Where its stdout goes.
     pub output: Sink,
+    /// Counts what was sent of a file, for whoever shows it.
+    pub meter: Option<Meter>,
     /// The most it may take. The script is killed on the host when it is over.
     pub deadline: Duration,
     /// Whether root is needed; the transport uses the host's `become` if the login user is not root.
     pub privileged: bool,
 }
+
+/// Counts bytes of a transfer; clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<AtomicU64>);
 
 /// What a script reads on stdin.
 #[derive(Clone, Debug, Default)]
@@ -54,12 +61,15 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// A local file, streamed.
     File(PathBuf),
-    /// A line every [`BEAT`], until the other end of this is dropped; then end of file. So a script knows whether
-    /// somebody here still holds it. A command with this input is not counted among those that run at once.
-    Held(watch::Receiver<()>),
+    /// Nothing, and no end of file either, until this turns true or its sender goes away. Also ends when we do, or the
+    /// connection: so a script can tell that nobody waits for it any more.
+    Held(tokio::sync::watch::Receiver<bool>),
+    /// As [`Input::Held`], and an empty line every [`BEAT`]: so a script notices even a connection that is silently gone.
+    /// Such a command is not counted among those that run at once, for it may last as long as everything else.
+    Pulsed(tokio::sync::watch::Receiver<bool>),
 }
 
-/// The time between two lines of [`Input::Held`].
+/// The time between two lines of [`Input::Pulsed`].
 pub const BEAT: Duration = Duration::from_secs(10);
 
 /// Where a script's stdout goes.
@@ -70,8 +80,29 @@ pub enum Sink {
     Capture,
     /// Into a new local file with mode 0600, streamed.
     File(PathBuf),
-    /// Told piece by piece as it comes, while the script runs on.
-    Told(mpsc::UnboundedSender<Vec<u8>>),
+    /// Line by line to a receiver while the script runs, its stderr too. A receiver that does not take them holds the
+    /// script up; one that has gone away drops them.
+    Lines(tokio::sync::mpsc::Sender<Line>),
+}
+
+/// A line of a script that is still running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The host that it came from.
+    pub host: String,
+    /// Where the script wrote it.
+    pub stream: Stream,
+    /// The line without its end. At most 64 KiB: a longer one comes in several pieces.
+    pub text: Vec<u8>,
+}
+
+/// One of a script's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// stdout.
+    Out,
+    /// stderr.
+    Err,
 }
 
 /// How a script ended.
@@ -114,6 +145,9 @@ pub enum Stage {
     /// A jump host on the way failed.
     #[error("jump host `{0}` failed")]
     Jump(String),
+    /// The `ProxyCommand` of the user's ssh configuration did not get through to the host.
+    #[error("`{0}` cannot be reached through the `ProxyCommand` of your ssh configuration")]
+    BehindProxy(String),
     /// The host key is in no known_hosts file.
     #[error("its host key is not known")]
     HostKeyUnknown,
@@ -126,6 +160,9 @@ pub enum Stage {
     /// sudo or doas did not give root.
     #[error("`{0}` did not give root")]
     Become(String),
+    /// sudo asked for a password and did not take the one that was given.
+    #[error("sudo does not take the password")]
+    Password,
     /// The connection was there and was lost while a command ran.
     #[error("the connection was lost during `{0}`")]
     Lost(String),
@@ -158,6 +195,7 @@ impl Command {
             secrets: Vec::new(),
             input: Input::None,
             output: Sink::Capture,
+            meter: None,
             deadline,
             privileged: true,
         }
@@ -175,6 +213,24 @@ impl Command {
     pub fn args<I: IntoIterator<Item = S>, S: Into<String>>(mut self, args: I) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
+    }
+}
+
+impl Meter {
+    /// Adds to the count.
+    pub fn add(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Begins anew: what was sent before is sent again.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -21,14 +21,16 @@ use runner::plan::{
     self, Action, FORMAT, Hop, Lane, MemberRef, OnFailure, Outcome, Plan, Purpose, Step, StepId,
     Undo, Wave,
 };
-use runner::transport::{Command, Input, Output, Sink, Stage, Transport, Unreachable};
+use runner::transport::{
+    Command, Input, Line, Output, Sink, Stage, Stream, Transport, Unreachable,
+};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::watch;
 
 use crate::engine_rig::holder;
-use crate::sim::plans;
+use crate::sim::inventory;
 
 /// Runs scripts by `sh`, with a folder of stand-ins first on the PATH.
 pub struct Shell {
@@ -61,10 +63,10 @@ impl Shell {
             .spawn()?;
         let mut stdin = child.stdin.take().expect("a pipe");
         match &command.input {
-            Input::None => {}
+            Input::None | Input::Held(_) => {}
             Input::Bytes(bytes) => stdin.write_all(bytes).await?,
             Input::File(file) => stdin.write_all(&fs::read(file)?).await?,
-            Input::Held(held) => return self.hold(child, stdin, held.clone(), command).await,
+            Input::Pulsed(held) => return hold(child, stdin, held.clone(), command).await,
         }
         drop(stdin);
         let ended = child.wait_with_output().await?;
@@ -79,36 +81,41 @@ impl Shell {
     }
 }
 
-impl Shell {
-    /// Passes on what the script prints, and ends its stdin when nobody holds it any more.
-    async fn hold(
-        &self,
-        mut child: Child,
-        stdin: ChildStdin,
-        mut held: watch::Receiver<()>,
-        command: &Command,
-    ) -> std::io::Result<Output> {
-        let Sink::Told(tell) = &command.output else {
-            panic!("a held script that nobody listens to")
-        };
-        let mut stdout = child.stdout.take().expect("a pipe");
-        let mut piece = [0; 4096];
-        let mut stdin = Some(stdin);
-        loop {
-            tokio::select! {
-                n = stdout.read(&mut piece) => match n? {
-                    0 => break,
-                    n => drop(tell.send(piece[..n].to_vec())),
-                },
-                _ = held.changed(), if stdin.is_some() => stdin = None,
-            }
+/// Passes on what the script prints, and ends its stdin when nobody holds it any more.
+async fn hold(
+    mut child: Child,
+    stdin: ChildStdin,
+    mut held: watch::Receiver<bool>,
+    command: &Command,
+) -> std::io::Result<Output> {
+    let Sink::Lines(tell) = &command.output else {
+        panic!("a held script that nobody listens to")
+    };
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut stdin = Some(stdin);
+    loop {
+        tokio::select! {
+            line = stdout.next_line() => match line? {
+                None => break,
+                Some(line) => drop(tell.send(out(&line)).await),
+            },
+            _ = held.changed(), if stdin.is_some() => stdin = None,
         }
-        let ended = child.wait_with_output().await?;
-        Ok(Output {
-            status: ended.status.code().unwrap_or(-1),
-            stdout: Vec::new(),
-            stderr: ended.stderr,
-        })
+    }
+    let ended = child.wait_with_output().await?;
+    Ok(Output {
+        status: ended.status.code().unwrap_or(-1),
+        stdout: Vec::new(),
+        stderr: ended.stderr,
+    })
+}
+
+/// A line of stdout.
+pub fn out(text: &str) -> Line {
+    Line {
+        host: String::new(),
+        stream: Stream::Out,
+        text: text.as_bytes().to_vec(),
     }
 }
 
@@ -144,7 +151,7 @@ impl Bench {
     }
 
     fn cluster(&self) -> Cluster {
-        let mut cluster = plans::cluster(1);
+        let mut cluster = inventory::cluster(1);
         cluster.hosts[0].bin_dir = self.path("bin");
         cluster.hosts[0].install_dir = self.path("opt");
         cluster

@@ -11,8 +11,8 @@ use runner::transport::Transport;
 use tokio::time::Instant;
 
 use crate::engine_rig::{Rig, holder, new};
+use crate::sim::inventory;
 use crate::sim::model::State;
-use crate::sim::plans;
 
 /// What another run writes into its lock.
 fn other() -> String {
@@ -43,7 +43,7 @@ async fn of_two_runs_that_begin_together_exactly_one_works() {
     let mut rig = Rig::new(3);
     let plan = rig.plan();
     let (first, second) = (rig.engine(), rig.engine());
-    let cluster = plans::cluster(3);
+    let cluster = inventory::cluster(3);
     let (one, two) = tokio::join!(first.run(&cluster, &plan), second.run(&cluster, &plan));
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
@@ -55,7 +55,7 @@ async fn of_two_runs_that_begin_together_exactly_one_works() {
 async fn locks_are_let_go_when_they_are_released_or_dropped() {
     let rig = Rig::new(3);
     let transport: Arc<dyn Transport> = Arc::new(rig.sim.clone());
-    let cluster = plans::cluster(3);
+    let cluster = inventory::cluster(3);
     let locks = Locks::new(holder("a"));
     locks.take(&transport, &cluster).await.unwrap();
     assert!(locks.are_held(&cluster).await);
@@ -99,7 +99,7 @@ async fn a_lock_that_is_lost_is_taken_again_before_the_next_member_is_stopped() 
     assert_eq!(ending.status, 0, "{ending:?}");
     assert_eq!(rig.sim.state().violations, Vec::<String>::new());
     assert_eq!(titled(&rig, HOLD_TITLE).len(), 4);
-    assert_eq!(plans::at(&rig.sim.state(), &new()).len(), 3);
+    assert_eq!(inventory::at(&rig.sim.state(), &new()).len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +124,9 @@ async fn a_run_that_lost_its_lock_to_another_stops_at_the_safe_point() {
     assert_eq!(state.stops, ["etcd-1"]);
     assert!(state.hosts.keys().all(|name| state.healthy(name)));
     assert_eq!(
-        plans::at(&state, &new()).into_iter().collect::<Vec<_>>(),
+        inventory::at(&state, &new())
+            .into_iter()
+            .collect::<Vec<_>>(),
         ["etcd-1"]
     );
 }

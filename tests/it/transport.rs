@@ -17,6 +17,8 @@ mod commands;
 mod held;
 mod jump;
 mod life;
+mod live;
+mod password;
 mod reach;
 mod sshd;
 
@@ -66,6 +68,7 @@ fn settings(runtime: PathBuf) -> Settings {
         forks: 20,
         connect_timeout: Duration::from_secs(5),
         runtime_dir: Some(runtime),
+        become_password: None,
     }
 }
 

@@ -14,12 +14,11 @@ pub(super) struct Stdout {
     pending: Vec<u8>,
     begun: bool,
     ended: bool,
-    eager: bool,
 }
 
 impl Stdout {
-    /// Waits for the marks of this command; `eager`: gives each piece at once, for listeners.
-    pub(super) fn new(mark: &str, eager: bool) -> Self {
+    /// Waits for the marks of this command.
+    pub(super) fn new(mark: &str) -> Self {
         let line = |kind: &str| format!("{kind}:{mark}\n").into_bytes();
         Self {
             begin: line("B"),
@@ -27,7 +26,6 @@ impl Stdout {
             pending: Vec::new(),
             begun: false,
             ended: false,
-            eager,
         }
     }
 
@@ -43,21 +41,9 @@ impl Stdout {
             self.pending.truncate(self.pending.len() - self.end.len());
             return std::mem::take(&mut self.pending);
         }
-        let certain = if self.eager {
-            self.possible_end()
-        } else {
-            self.pending.len().saturating_sub(HELD_BACK)
-        };
+        let certain = self.pending.len().saturating_sub(HELD_BACK);
         let rest = self.pending.split_off(certain);
         std::mem::replace(&mut self.pending, rest)
-    }
-
-    /// Where the end mark is, or may begin.
-    fn possible_end(&self) -> usize {
-        let part = |length: &usize| self.pending.ends_with(&self.end[..*length]);
-        rfind(&self.pending, &self.end).unwrap_or_else(|| {
-            self.pending.len() - (0..self.end.len()).rev().find(part).unwrap_or(0)
-        })
     }
 
     fn begin_found(&mut self) -> bool {
@@ -100,10 +86,12 @@ impl Stdout {
 pub(super) struct Stderr {
     begin: Vec<u8>,
     root: Vec<u8>,
+    question: Vec<u8>,
     status: Vec<u8>,
     kept: Vec<u8>,
     begun: bool,
     started: bool,
+    questions: u32,
     exit: Option<i32>,
 }
 
@@ -114,10 +102,12 @@ impl Stderr {
         Self {
             begin: line("B", "\n"),
             root: line("R", "\n"),
+            question: line("P", ":"),
             status: line("S", ":"),
             kept: Vec::new(),
             begun: false,
             started: false,
+            questions: 0,
             exit: None,
         }
     }
@@ -132,12 +122,26 @@ impl Stderr {
             self.begun = drop_through(&mut self.kept, &self.begin);
         }
         if self.begun && !self.started {
+            self.take_questions();
             self.started = drop_through(&mut self.kept, &self.root);
         }
         if self.begun {
             self.find_status(piece.len());
         }
         keep_end(&mut self.kept, STDERR_KEPT);
+    }
+
+    /// Counts how often sudo asked, and drops its prompts from its words.
+    fn take_questions(&mut self) {
+        while let Some(at) = find(&self.kept, &self.question) {
+            self.kept.drain(at..at + self.question.len());
+            self.questions += 1;
+        }
+    }
+
+    /// How often sudo has asked for the password; a second time means that the first answer was wrong.
+    pub(super) fn questions(&self) -> u32 {
+        self.questions
     }
 
     /// Looks for the trailer in what is new.
@@ -209,9 +213,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stdout_is_found_however_the_stream_is_cut(noise in "[a-zB:\n]{0,20}", body in prop::collection::vec(any::<u8>(), 0..2000), cut in 1usize..700, eager in any::<bool>()) {
+        fn stdout_is_found_however_the_stream_is_cut(noise in "[a-zB:\n]{0,20}", body in prop::collection::vec(any::<u8>(), 0..2000), cut in 1usize..700) {
             let stream = [noise.as_bytes(), b"B:cafe\n", &body, b"E:cafe\n"].concat();
-            let mut stdout = Stdout::new("cafe", eager);
+            let mut stdout = Stdout::new("cafe");
             let mut got: Vec<u8> = stream.chunks(cut).flat_map(|piece| stdout.push(piece)).collect();
             got.extend(stdout.finish());
             prop_assert_eq!(got, body);
@@ -231,7 +235,7 @@ mod tests {
 
     #[test]
     fn noise_after_the_end_mark_is_dropped() {
-        let mut stdout = Stdout::new("cafe", false);
+        let mut stdout = Stdout::new("cafe");
         let mut got = stdout.push(b"B:cafe\nbodyE:cafe\nlogout\n");
         got.extend(stdout.finish());
         assert_eq!(
@@ -241,22 +245,25 @@ mod tests {
     }
 
     #[test]
-    fn an_eager_reader_gives_all_that_cannot_be_the_end_mark() {
-        let mut stdout = Stdout::new("cafe", true);
-        assert_eq!(stdout.push(b"B:cafe\nheld\n"), b"held\n");
-        assert_eq!(stdout.push(b"moreE:ca"), b"more");
-        assert_eq!(stdout.push(b"x"), b"E:cax");
-        assert_eq!(stdout.push(b"E:cafe\nlogout\n"), b"");
-        assert_eq!((stdout.finish(), stdout.is_complete()), (Vec::new(), true));
-    }
-
-    #[test]
     fn words_of_sudo_stay_when_the_script_never_started() {
         let mut stderr = Stderr::new("cafe");
         stderr.push(b"B:cafe\nsudo: a password is required\nS:cafe:1:\n");
         assert_eq!(
             (stderr.status(), stderr.was_started(), stderr.words()),
             (Some(1), false, b"sudo: a password is required\n".as_slice())
+        );
+    }
+
+    #[test]
+    fn questions_of_sudo_are_counted_however_they_are_cut_and_are_no_words() {
+        let mut stderr = Stderr::new("cafe");
+        let stream = b"B:cafe\n[sudo: P:cafe:] Password: \nSorry, try again.\nP:cafe:\nS:cafe:1:\n";
+        stream.chunks(3).for_each(|piece| stderr.push(piece));
+        assert_eq!((stderr.questions(), stderr.status()), (2, Some(1)));
+        let words = String::from_utf8_lossy(stderr.words());
+        assert!(
+            words.contains("Sorry, try again.") && !words.contains("cafe"),
+            "{words}"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,14 @@ use openssh::{Child, Session};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::channel::{self, Answer, NoAnswer, NotOpened};
+use super::counted::{Aside, Counted, is_pulsed};
 use super::escalation;
 use super::master::Master;
 use super::remote::{KILL_AFTER, Remote};
 use super::words::{Failure, Target};
 use crate::inventory::Escalation;
-use crate::transport::{Command, Input, Output, Stage, Unreachable};
+use crate::secret::Secret;
+use crate::transport::{Command, Output, Stage, Unreachable};
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
 const CHANNELS: usize = 8;
@@ -43,6 +45,8 @@ pub(super) struct Shared {
     pub(super) connect_timeout: Duration,
     /// How many hosts are talked to at once.
     pub(super) forks: Semaphore,
+    /// What sudo is told where it asks.
+    password: Option<Secret>,
     /// How many connect at once, by the first sshd on the way.
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     serial: AtomicU64,
@@ -50,12 +54,18 @@ pub(super) struct Shared {
 
 impl Shared {
     /// For this folder and these limits.
-    pub(super) fn new(folder: PathBuf, connect_timeout: Duration, forks: usize) -> Self {
+    pub(super) fn new(
+        folder: PathBuf,
+        connect_timeout: Duration,
+        forks: usize,
+        password: Option<Secret>,
+    ) -> Self {
         let forks = Semaphore::new(forks.max(1));
         Self {
             folder,
             connect_timeout,
             forks,
+            password,
             gates: Mutex::default(),
             serial: AtomicU64::new(0),
         }
@@ -81,30 +91,16 @@ pub(super) struct Link {
     channels: Arc<Semaphore>,
     /// Shrinks if sshd allows fewer sessions than we would use.
     capacity: Arc<AtomicUsize>,
+    /// Set once sudo has said no to the password: it is not tried again, because hosts lock accounts after a few.
+    is_denied: AtomicBool,
     shared: Arc<Shared>,
 }
 
 /// A channel with its script's shell waiting for the script.
 struct Opened {
     master: Arc<Master>,
-    place: Counted,
+    counted: Counted,
     child: Child<Arc<Session>>,
-}
-
-/// Keeps a channel counted until it is dropped.
-type Counted = Box<dyn Send + Sync>;
-
-/// A channel that nobody else waits for; shared again when dropped.
-struct Aside {
-    channels: Arc<Semaphore>,
-    capacity: Arc<AtomicUsize>,
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        self.capacity.fetch_add(1, Ordering::Relaxed);
-        self.channels.add_permits(1);
-    }
 }
 
 impl Link {
@@ -118,6 +114,7 @@ impl Link {
             master: tokio::sync::Mutex::new(None),
             channels,
             capacity,
+            is_denied: AtomicBool::new(false),
             shared,
         }
     }
@@ -126,10 +123,13 @@ impl Link {
     pub(super) async fn run(&self, command: &Command) -> Result<Output, Unreachable> {
         let mark =
             super::random_mark().map_err(|error| self.garbled(command, &error.to_string(), ""))?;
-        let remote = Remote::new(command, self.escalation, mark).map_err(|said| {
+        let password = self.shared.password.as_ref();
+        let remote = Remote::new(command, self.escalation, password, mark).map_err(|said| {
             self.garbled(command, &said, "correct the setting that it comes from")
         })?;
-        let is_held = matches!(command.input, Input::Held(_));
+        if remote.password.is_some() && self.is_denied.load(Ordering::Relaxed) {
+            return Err(self.denied("it is not sent a second time"));
+        }
         let fork = self
             .shared
             .forks
@@ -137,7 +137,7 @@ impl Link {
             .await
             .expect("the semaphore is never closed");
         let opened = self.open(command, &remote).await?;
-        let _fork = Some(fork).filter(|_| !is_held);
+        let _fork = Some(fork).filter(|_| !is_pulsed(command));
         self.converse(command, &remote, opened).await
     }
 
@@ -153,10 +153,10 @@ impl Link {
             let master = self.master().await?;
             match channel::open(&master.session, remote).await {
                 Ok(child) => {
-                    let place = self.count(command, permit);
+                    let counted = self.count(command, permit);
                     return Ok(Opened {
                         master,
-                        place,
+                        counted,
                         child,
                     });
                 }
@@ -178,9 +178,10 @@ impl Link {
         }
     }
 
-    /// A held command takes its channel out of those that are shared, so that nobody waits for its end.
+    /// A command that may last as long as the run takes its channel out of those that are shared, so that nobody waits
+    /// for its end.
     fn count(&self, command: &Command, permit: OwnedSemaphorePermit) -> Counted {
-        if matches!(command.input, Input::Held(_)) && self.shrink() {
+        if is_pulsed(command) && self.shrink() {
             permit.forget();
             return Box::new(Aside {
                 channels: Arc::clone(&self.channels),
@@ -207,14 +208,15 @@ impl Link {
     ) -> Result<Output, Unreachable> {
         let Opened {
             master,
-            place,
+            counted,
             mut child,
         } = opened;
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
-        let answer = channel::converse(&mut child, remote, &command.input, &command.output);
+        let host = &self.target.host;
+        let answer = channel::converse(&mut child, host, remote, command);
         let answer = tokio::time::timeout(limit, answer).await;
-        release(child, place);
+        release(child, counted);
         match answer {
             Ok(Ok(answer)) => self.risen(answer, asked.elapsed() >= command.deadline),
             Ok(Err(reason)) => Err(self.unanswered(command, &master, reason).await),
@@ -228,11 +230,22 @@ impl Link {
             return Ok(output(answer, is_over));
         }
         let said = String::from_utf8_lossy(&answer.stderr);
-        let (who, hint) =
-            escalation::refusal(self.escalation, self.target.ssh.user.as_deref(), &said);
+        if answer.questions > 1 {
+            self.is_denied.store(true, Ordering::Relaxed);
+            return Err(self.denied(&said));
+        }
+        let user = self.target.ssh.user.as_deref();
+        let password = self.shared.password.is_some();
+        let (who, hint) = escalation::refusal(self.escalation, user, password, &said);
         Err(self
             .target
             .unreachable(Stage::Become(who.to_owned()), &said, hint))
+    }
+
+    /// sudo does not take the password.
+    fn denied(&self, said: &str) -> Unreachable {
+        self.target
+            .unreachable(Stage::Password, said, escalation::WRONG_PASSWORD)
     }
 
     /// Finds out why there is no answer.
@@ -353,10 +366,10 @@ impl Link {
 }
 
 /// Keeps the channel counted until sshd closed it too.
-fn release(child: Child<Arc<Session>>, place: Counted) {
+fn release(child: Child<Arc<Session>>, counted: Counted) {
     tokio::spawn(async move {
         let _ = tokio::time::timeout(LINGER, child.wait()).await;
-        drop(place);
+        drop(counted);
     });
 }
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::channel::{NoAnswer, PIECE};
 use crate::transport::Sink;
@@ -18,8 +17,8 @@ pub(super) enum Place {
     Memory(Vec<u8>),
     /// Streams it.
     File(Partial),
-    /// Tells it.
-    Listener(UnboundedSender<Vec<u8>>),
+    /// Drops it: it is sent on as lines.
+    Elsewhere,
 }
 
 /// A local file that is removed unless it is kept.
@@ -35,7 +34,7 @@ impl Place {
         match sink {
             Sink::Capture => Ok(Self::Memory(Vec::new())),
             Sink::File(path) => Partial::create(path).await.map(Self::File),
-            Sink::Told(listener) => Ok(Self::Listener(listener.clone())),
+            Sink::Lines(_) => Ok(Self::Elsewhere),
         }
     }
 
@@ -51,19 +50,14 @@ impl Place {
                 let written = partial.file.write_all(bytes).await;
                 written.map_err(|error| NoAnswer::Local(partial.path.clone(), error))
             }
-            Self::Listener(_) if bytes.is_empty() => Ok(()),
-            Self::Listener(listener) => {
-                // Nobody need listen to the end.
-                let _ = listener.send(bytes.to_vec());
-                Ok(())
-            }
+            Self::Elsewhere => Ok(()),
         }
     }
 
     /// Waits until all is written.
     pub(super) async fn flush(&mut self) -> Result<(), NoAnswer> {
         match self {
-            Self::Memory(_) | Self::Listener(_) => Ok(()),
+            Self::Memory(_) | Self::Elsewhere => Ok(()),
             Self::File(partial) => {
                 let flushed = partial.file.flush().await;
                 flushed.map_err(|error| NoAnswer::Local(partial.path.clone(), error))
@@ -79,7 +73,7 @@ impl Place {
                 partial.is_kept = true;
                 Vec::new()
             }
-            Self::Listener(_) => Vec::new(),
+            Self::Elsewhere => Vec::new(),
         }
     }
 }

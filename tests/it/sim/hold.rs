@@ -7,6 +7,7 @@ use runner::transport::{Command, Input, Output, Sink};
 use tokio::time::sleep;
 
 use super::model::State;
+use crate::engine_bench::out;
 
 /// A lock in the model, let go when dropped.
 struct Guard<'a> {
@@ -28,19 +29,21 @@ pub async fn hold(
     command: &Command,
     briefly: bool,
 ) -> Option<Output> {
-    let (Input::Held(held), Sink::Told(tell)) = (&command.input, &command.output) else {
+    let (Input::Pulsed(held), Sink::Lines(tell)) = (&command.input, &command.output) else {
         panic!("a lock that is not held")
     };
     let mut held = held.clone();
     let mine = format!("{}\n{}\n", command.args[2], command.args[3]);
     let other = state.lock().unwrap().hosts[host].lock.clone();
     if let Some(other) = other.filter(|other| *other != mine) {
-        let _ = tell.send(format!("taken\n{other}").into_bytes());
+        for line in format!("taken\n{other}").lines() {
+            let _ = tell.send(out(line)).await;
+        }
         return Some(Output::default());
     }
     state.lock().unwrap().host(host).lock = Some(mine);
     let _guard = Guard { state, host };
-    let _ = tell.send(b"held\n".to_vec());
+    let _ = tell.send(out("held")).await;
     if briefly {
         return Some(Output::default());
     }

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 
 pub mod facts;
 mod hold;
+pub mod inventory;
 pub mod model;
-pub mod plans;
 mod scripts;
 
 /// What goes wrong at a command.
@@ -72,7 +72,7 @@ pub struct SimCluster {
 
 #[derive(Default)]
 struct Control {
-    fault: Option<(usize, Fault)>,
+    faults: Vec<(usize, Fault)>,
     ran: Vec<Ran>,
     hook: Option<Hook>,
 }
@@ -94,11 +94,11 @@ impl SimCluster {
         state
     }
 
-    /// Lets command number `at` (from 0, counted from now on) go wrong.
-    pub fn fail_at(&self, at: usize, fault: Fault) {
+    /// Lets commands of these numbers (from 0, counted from now on) go wrong.
+    pub fn fail_at(&self, faults: &[(usize, Fault)]) {
         let mut control = self.control.lock().unwrap();
         control.ran.clear();
-        control.fault = Some((at, fault));
+        control.faults = faults.to_vec();
     }
 
     /// No fault any more, and every host can be reached.
@@ -139,10 +139,8 @@ impl SimCluster {
             hook(host, command, &mut self.state());
             control.hook = Some(hook);
         }
-        control
-            .fault
-            .filter(|(index, _)| *index == at)
-            .map(|(_, fault)| fault)
+        let mut due = control.faults.iter().filter(|(index, _)| *index == at);
+        due.next().map(|(_, fault)| *fault)
     }
 
     async fn suffer(

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use runner::engine::lock::{Locks, NotTaken};
 use runner::inventory::Cluster;
-use runner::transport::Transport;
+use runner::transport::{Line, Transport};
 use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::engine_rig::holder;
-use crate::sim::plans;
+use crate::sim::inventory;
 
 /// Says where it is, reads to the end, and leaves a mark.
 const WAIT: &str = "echo begun; cat >/dev/null; touch \"$1\"";
@@ -26,12 +26,12 @@ fn limited(host: &Host, forks: usize) -> Reach {
     }
 }
 
-fn held(script: &str) -> (Command, watch::Sender<()>, mpsc::UnboundedReceiver<Vec<u8>>) {
-    let (hold, watched) = watch::channel(());
-    let (tell, told) = mpsc::unbounded_channel();
+fn held(script: &str) -> (Command, watch::Sender<bool>, mpsc::Receiver<Line>) {
+    let (hold, watched) = watch::channel(false);
+    let (tell, told) = mpsc::channel(8);
     let command = Command {
-        input: Input::Held(watched),
-        output: Sink::Told(tell),
+        input: Input::Pulsed(watched),
+        output: Sink::Lines(tell),
         ..read(script)
     };
     (command, hold, told)
@@ -44,7 +44,7 @@ async fn a_held_command_talks_while_it_runs_takes_nobodys_turn_and_ends_when_let
     let mark = sshd.path("mark");
     let (command, hold, mut told) = held(WAIT);
     let work = async {
-        assert_eq!(told.recv().await.unwrap(), b"begun\n");
+        assert_eq!(told.recv().await.unwrap().text, b"begun");
         for _ in 0..3 {
             assert_eq!(reach.run("a", read("echo x")).await.unwrap().text(), "x\n");
         }
@@ -80,13 +80,13 @@ async fn a_command_that_nobody_waits_for_any_more_meets_the_end_of_its_input() {
     let (command, _hold, mut told) = held(WAIT);
     tokio::select! {
         ended = reach.run("a", command.arg(mark.to_str().unwrap())) => panic!("{ended:?}"),
-        begun = told.recv() => assert_eq!(begun.unwrap(), b"begun\n"),
+        begun = told.recv() => assert_eq!(begun.unwrap().text, b"begun"),
     }
     sshd::until("the script has met the end", || mark.exists()).await;
 }
 
 fn one_host(sshd: &Sshd) -> Cluster {
-    let mut cluster = plans::cluster(1);
+    let mut cluster = inventory::cluster(1);
     cluster.hosts[0] = Host {
         data_dir: sshd.path("data dir").display().to_string(),
         ..sshd.host("a")
