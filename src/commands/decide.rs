@@ -169,7 +169,7 @@ async fn prepare(
     Ok(Ok((available, found)))
 }
 
-async fn fetch(
+pub(super) async fn fetch(
     session: &Session<'_>,
     source: &ReleaseSource,
     version: Version,
@@ -216,7 +216,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-fn binaries(found: &[Release]) -> Releases {
+pub(super) fn binaries(found: &[Release]) -> Releases {
     let all = found.iter().map(|release| {
         let files = release.binaries.iter().map(|(name, binary)| {
             let binary = Binary {
@@ -230,13 +230,13 @@ fn binaries(found: &[Release]) -> Releases {
     all.collect()
 }
 
-fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
+pub(super) fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
     let all = found.iter().flat_map(|release| release.binaries.values());
     all.map(|binary| (binary.sha256.clone(), binary.path.clone()))
         .collect()
 }
 
-fn no_release(
+pub(super) fn no_release(
     telling: &Telling,
     selected: &Selected,
     target: &Version,

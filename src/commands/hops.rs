@@ -44,7 +44,8 @@ pub async fn run(
     so_far.expect("the first decision has a plan, and a loop that goes on has an ending")
 }
 
-async fn one(
+/// Carries out one plan with an engine of its own.
+pub(super) async fn one(
     session: &Session<'_>,
     telling: &Telling<'_>,
     selected: &Selected,
@@ -59,7 +60,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
     let recorder = telling
         .recorder
         .clone()
-        .expect("an upgrade keeps a journal");
+        .expect("what changes hosts keeps a journal");
     Engine {
         transport: session.transport.clone(),
         recorder,

@@ -135,7 +135,7 @@ fn nothing_to_do(selected: &Selected, decision: &Decision) -> Ending {
     ending(selected, Exit::Done, &summary)
 }
 
-fn not_begun(selected: &Selected) -> Ending {
+pub(super) fn not_begun(selected: &Selected) -> Ending {
     ending(
         selected,
         Exit::Interrupted,
@@ -143,7 +143,7 @@ fn not_begun(selected: &Selected) -> Ending {
     )
 }
 
-fn ending(selected: &Selected, exit: Exit, summary: &str) -> Ending {
+pub(super) fn ending(selected: &Selected, exit: Exit, summary: &str) -> Ending {
     Ending {
         cluster: selected.cluster.name.clone(),
         status: exit.code(),
@@ -157,7 +157,7 @@ fn ending(selected: &Selected, exit: Exit, summary: &str) -> Ending {
 }
 
 /// Tells the ending: what went well on stdout, what did not as errors.
-fn conclude(session: &Session, telling: &Telling, endings: &[Ending]) -> Result<Exit> {
+pub(super) fn conclude(session: &Session, telling: &Telling, endings: &[Ending]) -> Result<Exit> {
     let context = session.context;
     let exit = endings
         .iter()
@@ -223,7 +223,7 @@ fn weight(exit: Exit) -> u8 {
 }
 
 /// Commands that may change hosts always say what they changed.
-fn unchanged(failure: Failure) -> Failure {
+pub(super) fn unchanged(failure: Failure) -> Failure {
     if failure.changed.is_some() || failure.exit == Exit::Usage {
         return failure;
     }
