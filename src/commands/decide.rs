@@ -129,7 +129,8 @@ pub async fn decide(
     })
 }
 
-fn in_progress(taken: &Taken) -> Finding {
+/// Another run that holds the lock, as a finding.
+pub fn in_progress(taken: &Taken) -> Finding {
     Finding::warn("RUN_IN_PROGRESS", &taken.host, taken.to_string()).hint(LOCKED_HINT)
 }
 

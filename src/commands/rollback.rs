@@ -1,17 +1,19 @@
 //! `runner rollback`: look, recall, show, ask, take back, cluster after cluster.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::confirm::confirm;
 use super::context::Context;
-use super::decide::{Decision, Goal, accepted, binaries, fetch, no_release, paths};
-use super::look::{complete, look};
+use super::decide::{Decision, Goal, accepted, binaries, fetch, in_progress, no_release, paths};
+use super::look::{complete, look, look_with_lock};
 use super::plan::{text, together};
 use super::session::{Session, with};
 use super::telling::Telling;
 use super::upgrade::{conclude, ending, not_begun, tell_plan, unchanged};
 use super::{hops, lock, out};
 use crate::cli;
+use crate::engine::lock::Taken;
 use crate::error::Result;
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
@@ -98,11 +100,11 @@ async fn begin<'s>(
     telling: &Telling<'_>,
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
-    let decisions = decide_all(session, telling, goal).await?;
-    for (selected, decision) in &decisions {
-        tell_plan(session, selected, decision);
+    let mut decisions = decide_accepted(session, telling, goal).await?;
+    if lock::take_on_hosts(session, &decisions).await? {
+        // Somebody may have been at work between the look and the lock.
+        decisions = decide_accepted(session, telling, goal).await?;
     }
-    refuse(&decisions, goal)?;
     session.flush();
     for plan in decisions
         .iter()
@@ -112,6 +114,19 @@ async fn begin<'s>(
         let asked = confirm(session.context, &question);
         session.or_interrupt(asked).await??;
     }
+    Ok(decisions)
+}
+
+async fn decide_accepted<'s>(
+    session: &'s Session<'_>,
+    telling: &Telling<'_>,
+    goal: &Goal,
+) -> Result<Vec<(&'s Selected, Decision)>> {
+    let decisions = decide_all(session, telling, goal).await?;
+    for (selected, decision) in &decisions {
+        tell_plan(session, selected, decision);
+    }
+    refuse(&decisions, goal)?;
     Ok(decisions)
 }
 
@@ -180,7 +195,8 @@ async fn decide(
     selected: &Selected,
     goal: &Goal,
 ) -> Result<Decision> {
-    let (target, facts) = see(session, telling, &selected.cluster).await?;
+    let looked = Instant::now();
+    let (target, facts, taken) = see(session, telling, &selected.cluster).await?;
     let mut found = Vec::new();
     for (version, arch) in rollback::needed(&selected.cluster, &selected.chosen, &facts) {
         match fetch(session, &selected.cluster.releases, version, arch).await? {
@@ -206,11 +222,14 @@ async fn decide(
     };
     let mut planned = rollback::plan(&request, &past);
     planned.findings.extend(unread);
+    planned.findings.extend(taken.as_ref().map(in_progress));
     telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target,
         planned,
         binaries: paths(&found),
+        taken,
+        looked,
     })
 }
 
@@ -219,10 +238,11 @@ async fn see(
     session: &Session<'_>,
     telling: &Telling<'_>,
     cluster: &Cluster,
-) -> Result<(Version, ClusterFacts)> {
-    let first = complete(telling, cluster, look(session, cluster, &[]).await?)?;
+) -> Result<(Version, ClusterFacts, Option<Taken>)> {
+    let (answers, taken) = look_with_lock(session, cluster, &[]).await?;
+    let first = complete(telling, cluster, answers)?;
     let Some(target) = rollback::release(cluster, &first).cloned() else {
-        return Ok((Version::new(0, 0, 0), first));
+        return Ok((Version::new(0, 0, 0), first, taken));
     };
     let hosts = || first.hosts.values();
     let running = hosts().filter_map(|host| Some(host.answer.view()?.version.clone()));
@@ -230,7 +250,7 @@ async fn see(
     let versions: BTreeSet<Version> = running.chain(installed).collect();
     let versions: Vec<Version> = versions.into_iter().collect();
     let facts = complete(telling, cluster, look(session, cluster, &versions).await?)?;
-    Ok((target, facts))
+    Ok((target, facts, taken))
 }
 
 /// Plans of past runs for a cluster, newest first. Where no template makes files, the newest is enough.

@@ -77,7 +77,7 @@ async fn guard(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
     if turn.is_disrupted() || turn.engine.locks.are_held(turn.cluster).await {
         return Ok(());
     }
-    turn.engine.lock(turn.cluster).await?;
+    turn.engine.lock(turn.cluster, turn.plan).await?;
     // Somebody else may have been at work meanwhile.
     turn.ledger.forget_seen();
     guard::guard(&Task::new(turn, step.id, GUARD)).await

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::act::{RECONNECT, may_come_back};
 use super::{Engine, Failure};
 use crate::inventory::{Cluster, Host};
+use crate::plan::{Hop, Plan};
 use crate::transport::{Command, Input, Line, Output, Sink, Stage, Stream, Transport, Unreachable};
 
 /// What to do while somebody else has the lock.
@@ -377,9 +378,16 @@ impl From<NotTaken> for Failure {
 }
 
 impl Engine {
-    /// Takes the locks that are not held yet, or not any more.
-    pub(crate) async fn lock(&self, cluster: &Cluster) -> Result<(), Failure> {
-        let taken = self.locks.take(&self.transport, cluster);
+    /// Takes the locks that are not held yet, or not any more: of all hosts for a plan that stops members; else of those
+    /// that the plan touches, so that a host that is gone keeps nobody from a backup.
+    pub(crate) async fn lock(&self, cluster: &Cluster, plan: &Plan) -> Result<(), Failure> {
+        let steps = || plan.hops.iter().flat_map(Hop::steps);
+        let mut concerned = cluster.clone();
+        if !steps().any(|(_, step)| step.disruptive) {
+            let is_touched = |host: &Host| steps().any(|(lane, _)| lane.host == host.name);
+            concerned.hosts.retain(is_touched);
+        }
+        let taken = self.locks.take(&self.transport, &concerned);
         Ok(self.unless_abandoned(taken).await??)
     }
 }

@@ -166,7 +166,7 @@ impl Engine {
         let ledger = Ledger::default();
         let mut ending = if let Err(broken) = lint::lint(plan) {
             ending::unsound(cluster, &broken)
-        } else if let Err(no) = self.lock(cluster).await {
+        } else if let Err(no) = self.lock(cluster, plan).await {
             ending::not_begun(self, cluster, plan, &no).await
         } else {
             let end = self.hop(cluster, plan, &ledger).await;
