@@ -165,6 +165,7 @@ async fn decide(
         binaries: BTreeMap::new(),
         taken: None,
         looked,
+        is_locked: false,
     })
 }
 

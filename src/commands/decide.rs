@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::look::{complete, look_with_lock};
+use super::look::{LockUse, complete, look_with_lock};
 use super::session::Session;
 use super::telling::Telling;
 use crate::cli::Target;
@@ -33,6 +33,8 @@ pub struct Goal {
     pub target: Target,
     /// Codes that may not refuse the run.
     pub acknowledged: BTreeSet<String>,
+    /// What to do about the lock of each cluster.
+    pub lock: LockUse,
 }
 
 /// A plan, or why there is none, and what carrying it out needs.
@@ -48,6 +50,8 @@ pub struct Decision {
     pub taken: Option<Taken>,
     /// When the hosts were asked.
     pub looked: Instant,
+    /// Whether the lock was held from then on.
+    pub is_locked: bool,
 }
 
 impl Goal {
@@ -56,6 +60,16 @@ impl Goal {
         Self {
             acknowledged: target.acknowledge.iter().cloned().collect(),
             target: target.clone(),
+            lock: LockUse::See,
+        }
+    }
+
+    /// The same, for a run that is going to change hosts.
+    #[must_use]
+    pub fn locking(self) -> Self {
+        Self {
+            lock: LockUse::Take,
+            ..self
         }
     }
 
@@ -92,9 +106,9 @@ pub async fn decide(
     target: &Version,
 ) -> Result<Decision> {
     let looked = Instant::now();
-    let asked = look_with_lock(session, &selected.cluster, std::slice::from_ref(target));
-    let (answers, taken) = asked.await?;
-    let facts = complete(telling, &selected.cluster, answers)?;
+    let versions = std::slice::from_ref(target);
+    let seen = look_with_lock(session, &selected.cluster, versions, goal.lock).await?;
+    let facts = complete(telling, &selected.cluster, seen.answers)?;
     let prepared = prepare(session, selected, &facts, target).await?;
     let (available, found) = match prepared {
         Ok(prepared) => prepared,
@@ -118,14 +132,17 @@ pub async fn decide(
         resume: goal.target.resume,
         run_id: &session.context.run,
     });
-    planned.findings.extend(taken.as_ref().map(in_progress));
+    planned
+        .findings
+        .extend(seen.taken.as_ref().map(in_progress));
     telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target: target.clone(),
         planned,
         binaries: paths(&found),
-        taken,
+        taken: seen.taken,
         looked,
+        is_locked: seen.is_locked,
     })
 }
 

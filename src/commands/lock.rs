@@ -18,6 +18,7 @@ use crate::engine::lock::{Holder, LOCKED_HINT, NotTaken, UNLOCKABLE_HINT};
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::inventory::Selected;
+use crate::plan::Severity;
 use crate::transport::Transport;
 
 /// Locks of clusters; let go when dropped, and by the system when the process dies.
@@ -42,8 +43,32 @@ pub fn take(context: &Context, selected: &[Selected]) -> Result<Locks> {
 /// How long after hosts were looked at a plan may be locked in without a second look.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Takes the locks on the hosts of every cluster that is going to be changed; gives whether the plans may have aged
-/// meanwhile.
+/// Refuses where another run holds the lock of a cluster: what that run does is why it is as it is. A cluster that
+/// needs nothing needs no lock.
+///
+/// # Errors
+/// Another run holds one of them.
+pub fn refuse_taken(decisions: &[(&Selected, Decision)]) -> Result<()> {
+    for (selected, decision) in decisions {
+        let planned = &decision.planned;
+        let is_blocked = || {
+            planned
+                .findings
+                .iter()
+                .any(|one| one.severity == Severity::Block)
+        };
+        if let Some(taken) = &decision.taken
+            && (planned.plan.is_some() || is_blocked())
+        {
+            let no = NotTaken::Taken(taken.clone());
+            return Err(not_taken(&selected.cluster.name, no));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the locks on the hosts of every cluster that is going to be changed, where the look has not; gives whether the
+/// plans may have aged meanwhile.
 ///
 /// # Errors
 /// Another run holds one of them, or a host gives none.
@@ -56,17 +81,14 @@ pub async fn take_on_hosts(
             .iter()
             .filter(|(_, one)| one.planned.plan.is_some())
     };
-    for (selected, decision) in due() {
+    for (selected, _) in due() {
         let cluster = &selected.cluster;
-        if let Some(taken) = &decision.taken {
-            return Err(not_taken(&cluster.name, NotTaken::Taken(taken.clone())));
-        }
         let transport: Arc<dyn Transport> = session.transport.clone();
         let taking = session.locks.take(&transport, cluster);
         let taken = session.or_interrupt(taking).await?;
         taken.map_err(|no| not_taken(&cluster.name, no))?;
     }
-    Ok(due().any(|(_, decision)| decision.looked.elapsed() > FRESH))
+    Ok(due().any(|(_, one)| !one.is_locked && one.looked.elapsed() > FRESH))
 }
 
 fn not_taken(cluster: &str, no: NotTaken) -> Failure {

@@ -6,14 +6,13 @@ use std::time::Instant;
 use super::confirm::confirm;
 use super::context::Context;
 use super::decide::{Decision, Goal, accepted, binaries, fetch, in_progress, no_release, paths};
-use super::look::{complete, look, look_with_lock};
+use super::look::{LockUse, Looked, complete, look, look_with_lock};
 use super::plan::{text, together};
 use super::session::{Session, with};
 use super::telling::Telling;
 use super::upgrade::{conclude, ending, not_begun, tell_plan, unchanged};
 use super::{hops, lock, out};
 use crate::cli;
-use crate::engine::lock::Taken;
 use crate::error::Result;
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
@@ -44,7 +43,7 @@ pub fn run(context: &Context, args: &cli::Rollback) -> Result<Exit> {
         if context.global.check {
             show(session, &goal).await
         } else {
-            take_back(session, &goal).await
+            take_back(session, &goal.locking()).await
         }
     });
     if context.global.check {
@@ -123,6 +122,7 @@ async fn decide_accepted<'s>(
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
     let decisions = decide_all(session, telling, goal).await?;
+    lock::refuse_taken(&decisions)?;
     for (selected, decision) in &decisions {
         tell_plan(session, selected, decision);
     }
@@ -196,7 +196,7 @@ async fn decide(
     goal: &Goal,
 ) -> Result<Decision> {
     let looked = Instant::now();
-    let (target, facts, taken) = see(session, telling, &selected.cluster).await?;
+    let (target, facts, seen) = see(session, telling, &selected.cluster, goal.lock).await?;
     let mut found = Vec::new();
     for (version, arch) in rollback::needed(&selected.cluster, &selected.chosen, &facts) {
         match fetch(session, &selected.cluster.releases, version, arch).await? {
@@ -222,14 +222,17 @@ async fn decide(
     };
     let mut planned = rollback::plan(&request, &past);
     planned.findings.extend(unread);
-    planned.findings.extend(taken.as_ref().map(in_progress));
+    planned
+        .findings
+        .extend(seen.taken.as_ref().map(in_progress));
     telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target,
         planned,
         binaries: paths(&found),
-        taken,
+        taken: seen.taken,
         looked,
+        is_locked: seen.is_locked,
     })
 }
 
@@ -238,11 +241,13 @@ async fn see(
     session: &Session<'_>,
     telling: &Telling<'_>,
     cluster: &Cluster,
-) -> Result<(Version, ClusterFacts, Option<Taken>)> {
-    let (answers, taken) = look_with_lock(session, cluster, &[]).await?;
+    lock: LockUse,
+) -> Result<(Version, ClusterFacts, Looked)> {
+    let mut seen = look_with_lock(session, cluster, &[], lock).await?;
+    let answers = std::mem::take(&mut seen.answers);
     let first = complete(telling, cluster, answers)?;
     let Some(target) = rollback::release(cluster, &first).cloned() else {
-        return Ok((Version::new(0, 0, 0), first, taken));
+        return Ok((Version::new(0, 0, 0), first, seen));
     };
     let hosts = || first.hosts.values();
     let running = hosts().filter_map(|host| Some(host.answer.view()?.version.clone()));
@@ -250,7 +255,7 @@ async fn see(
     let versions: BTreeSet<Version> = running.chain(installed).collect();
     let versions: Vec<Version> = versions.into_iter().collect();
     let facts = complete(telling, cluster, look(session, cluster, &versions).await?)?;
-    Ok((target, facts, taken))
+    Ok((target, facts, seen))
 }
 
 /// Plans of past runs for a cluster, newest first. Where no template makes files, the newest is enough.

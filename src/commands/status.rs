@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::context::Context;
-use super::look::{Answers, look_with_lock, problem};
+use super::look::{Answers, LockUse, look_with_lock, problem};
 use super::out;
 use super::session::{Session, with};
 use super::table::Table;
@@ -71,8 +71,8 @@ pub fn run(context: &Context) -> Result<Exit> {
     with(context, async |session: &Session| {
         let mut seen = Vec::new();
         for selected in &session.selected {
-            let (answers, lock) = look_with_lock(session, &selected.cluster, &[]).await?;
-            seen.push((selected, answers, lock));
+            let looked = look_with_lock(session, &selected.cluster, &[], LockUse::See).await?;
+            seen.push((selected, looked.answers, looked.taken));
         }
         session.quiet();
         for (index, (selected, answers, lock)) in seen.iter().enumerate() {

@@ -21,7 +21,7 @@ use crate::report::text::count;
 /// # Errors
 /// Every way in which it does not end well; what was changed is always said.
 pub fn run(context: &Context, target: &Target) -> Result<Exit> {
-    let goal = Goal::new(target);
+    let goal = Goal::new(target).locking();
     with(context, async |session: &Session| {
         upgrade(session, &goal).await
     })
@@ -75,6 +75,7 @@ async fn decide_accepted<'s>(
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
     let decisions = decide_all(session, telling, goal).await?;
+    lock::refuse_taken(&decisions)?;
     let mut refused = Vec::new();
     for (selected, decision) in &decisions {
         tell_plan(session, selected, decision);

@@ -6,13 +6,12 @@
 //! inventory may give the cluster another name.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -23,6 +22,10 @@ use crate::inventory::{Cluster, Host};
 use crate::plan::{Hop, Plan};
 use crate::transport::{Command, Input, Line, Output, Sink, Stage, Stream, Transport, Unreachable};
 
+mod holder;
+
+pub use holder::{Holder, Taken, WHO_TITLE, look};
+
 /// What to do while somebody else has the lock.
 pub const LOCKED_HINT: &str =
     "wait until it has ended; `runner status` says whether the lock is still held";
@@ -32,9 +35,6 @@ pub const UNLOCKABLE_HINT: &str = "hosts need `flock` and `systemd-escape`, and 
 
 /// The title of [`HOLD`].
 pub const HOLD_TITLE: &str = "hold the lock";
-/// The title of [`WHO`].
-pub const WHO_TITLE: &str = "look for a lock";
-
 /// Where locks are on hosts: on a file system that a reboot empties.
 const DIR: &str = "/run/runner";
 
@@ -44,6 +44,10 @@ const SILENCE: Duration = Duration::from_secs(45);
 
 /// The most that one host may take to give the lock: a run that lost its connection waits for its own old lock.
 const PATIENCE: Duration = Duration::from_secs(75);
+
+/// How long a run waits for another one that began later and has a lock already. Two that begin together take the
+/// hosts' locks side by side, so each may get some: the later one finds the earlier one's and lets go at once.
+const YIELDING: Duration = Duration::from_secs(3);
 
 /// The most that a lock is held: longer than any run.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -59,75 +63,11 @@ const LETTING_GO: Duration = Duration::from_secs(5);
 /// Arguments: `dir data_dir run words seconds`. Prints `held`, or `taken` and what the holder wrote. A file that was
 /// removed between its opening and its locking does not count, so it is looked at again.
 const HOLD: &str = concat!(
-    "set -eu\n",
-    include_str!("lock.sh"),
-    r#"
-umask 077
-run=$3 words=$4 silence=$5
-die() { printf '%s\n' "$1" >&2; exit 1; }
-has() { command -v "$1" >/dev/null 2>&1; }
-has flock || die "\`flock\` is not installed"
-taken() { echo taken; head -c 4096 -- "$file" 2>/dev/null || :; exit 0; }
-opened() { mkdir -p -- "$dir" && command exec 9>>"$file"; }
-mine() { [ "$(head -n 1 -- "$file")" = "$run" ] && flock -w 60 9; }
-current() { [ "$(stat -L -c %d:%i /proc/self/fd/9)" = "$(stat -c %d:%i -- "$file")" ]; }
-tries=0
-until { opened && { flock -n 9 || mine || taken; } && current; } 2>/dev/null; do
-  tries=$((tries + 1))
-  [ "$tries" -lt 50 ] || die "\`$file\` cannot be made"
-done
-trap 'rm -f -- "$file"; rmdir -- "$dir" 2>/dev/null || :' EXIT
-trap 'exit 1' HUP INT TERM
-read -r self rest </proc/self/stat
-printf '%s\n%s\n%s\n' "$run" "$words" "$self" >"$file"
-echo held
-if has timeout; then
-  while timeout "$silence" sh -c 'IFS= read -r beat' 9>&-; do :; done
-else
-  while IFS= read -r beat; do :; done
-fi
-"#
+    "set -eu
+",
+    include_str!("lock/file.sh"),
+    include_str!("lock/hold.sh")
 );
-
-/// Prints what the holder of the lock wrote, or nothing. Writes nothing and never touches the lock itself, so that
-/// looking cannot make a run fail: the process that the file names has it open, or nobody holds it. (/proc/locks would
-/// leave it out inside of containers, where the process that took it is no more.)
-///
-/// Arguments: `dir data_dir`.
-const WHO: &str = concat!(
-    "set -eu\n",
-    include_str!("lock.sh"),
-    r#"
-words=$(head -c 4096 -- "$file" 2>/dev/null) || exit 0
-holder=$(printf '%s\n' "$words" | sed -n 3p)
-path=$(readlink -f -- "$file")
-# Which number the file has depends on the shell.
-ls -l "/proc/$holder/fd" 2>/dev/null | sed 's/.* -> //' | grep -qxF -- "$path" || exit 0
-printf '%s\n' "$words"
-"#
-);
-
-/// Who holds a lock, in the holder's own words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The run's id.
-    pub run: String,
-    /// The user who started it.
-    pub who: String,
-    /// The machine that it runs on.
-    pub from: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// A lock that somebody has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Taken {
-    /// The host.
-    pub host: String,
-    /// Who has it; `None` if the host does not say.
-    pub holder: Option<Holder>,
-}
 
 /// Why a lock was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,65 +112,75 @@ impl Locks {
         self
     }
 
-    /// Takes the lock of every host that it has not, in the order of their names: so of two runs that begin at the
-    /// same time one gets all.
+    /// Takes the lock of every host that it has not, all side by side. Of two runs that begin together the earlier one
+    /// gets all, see [`Holder::precedes`].
     ///
     /// # Errors
-    /// [`NotTaken`]; locks that were taken by then stay until [`Self::release`].
+    /// [`NotTaken`]; what was taken by then is let go.
     pub async fn take(
         &self,
         transport: &Arc<dyn Transport>,
         cluster: &Cluster,
     ) -> Result<(), NotTaken> {
-        let hosts: BTreeMap<&str, &Host> = cluster
-            .hosts
-            .iter()
-            .map(|host| (host.name.as_str(), host))
-            .collect();
         let mut held = self.held.lock().await;
-        for (name, host) in hosts {
-            if held.get(name).is_some_and(|lock| !lock.task.is_finished()) {
-                continue;
+        let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
+        let missing = cluster.hosts.iter().filter(is_missing);
+        let mut taking: FuturesUnordered<_> = missing
+            .map(|host| async move { (host, self.hold(transport, host).await) })
+            .collect();
+        let mut got = BTreeMap::new();
+        while let Some((host, lock)) = taking.next().await {
+            match lock {
+                Ok(lock) => drop(got.insert(host.name.clone(), lock)),
+                Err(no) => {
+                    drop(taking);
+                    let_go(got).await;
+                    return Err(no);
+                }
             }
-            let lock = self.hold(transport, host).await?;
-            held.insert(name.to_owned(), lock);
         }
+        drop(taking);
+        held.extend(got);
         Ok(())
     }
 
     /// Whether the locks of all hosts are held, as far as this side knows.
     pub async fn are_held(&self, cluster: &Cluster) -> bool {
         let held = self.held.lock().await;
-        let is_held = |host: &Host| {
-            held.get(&host.name)
-                .is_some_and(|lock| !lock.task.is_finished())
-        };
+        let is_held = |host: &Host| held.get(&host.name).is_some_and(Held::is_held);
         cluster.hosts.iter().all(is_held)
     }
 
     /// Lets go of everything and waits until the hosts have cleaned up.
     pub async fn release(&self) {
-        let held = std::mem::take(&mut *self.held.lock().await);
-        let gone = held.into_values().map(|Held { hold, task }| {
-            drop(hold);
-            timeout(LETTING_GO, task)
-        });
-        join_all(gone).await;
+        let_go(std::mem::take(&mut *self.held.lock().await)).await;
     }
 
-    /// Takes one lock; a connection that was lost is made again.
+    /// Takes one lock; a connection that was lost is made again, and a run that must let go is waited for.
     async fn hold(&self, transport: &Arc<dyn Transport>, host: &Host) -> Result<Held, NotTaken> {
         let began = Instant::now();
         loop {
-            match self.try_hold(transport, host).await {
+            let pause = match self.try_hold(transport, host).await {
                 Err(NotTaken::Unreachable(gone))
                     if may_come_back(&gone) && began.elapsed() < RECONNECT =>
                 {
-                    sleep(Duration::from_millis(500)).await;
+                    500
+                }
+                Err(NotTaken::Taken(taken))
+                    if self.may_yield(&taken) && began.elapsed() < YIELDING =>
+                {
+                    100
                 }
                 other => return other,
-            }
+            };
+            sleep(Duration::from_millis(pause)).await;
         }
+    }
+
+    /// Whether whoever has the lock may be about to let go of it; one that has not written its name yet has just begun.
+    fn may_yield(&self, taken: &Taken) -> bool {
+        let holder = taken.holder.as_ref();
+        holder.is_none_or(|holder| self.holder.precedes(holder))
     }
 
     async fn try_hold(
@@ -269,6 +219,21 @@ impl Locks {
         .args([&self.dir, &host.data_dir, &self.holder.run, &words])
         .arg(SILENCE.as_secs().to_string())
     }
+}
+
+impl Held {
+    fn is_held(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+/// Lets go of locks and waits until the hosts have cleaned up.
+async fn let_go(held: BTreeMap<String, Held>) {
+    let gone = held.into_values().map(|Held { hold, task }| {
+        drop(hold);
+        timeout(LETTING_GO, task)
+    });
+    join_all(gone).await;
 }
 
 /// The next line of stdout; `None` if the script has ended.
@@ -320,50 +285,6 @@ fn late(host: &str) -> Unreachable {
         },
         said: String::new(),
         hint: "the host hangs or its network does: look at it".to_owned(),
-    }
-}
-
-/// Looks at all hosts of a cluster for a lock that somebody else than the run `own` holds; hosts that cannot be asked
-/// are passed over. Takes none and writes nothing.
-pub async fn look(
-    transport: &dyn Transport,
-    cluster: &Cluster,
-    own: &str,
-    deadline: Duration,
-) -> Option<Taken> {
-    let looks = cluster.hosts.iter().map(|host| async move {
-        let command = Command::read(WHO_TITLE, WHO, deadline).args([DIR, host.data_dir.as_str()]);
-        let text = transport.run(&host.name, command).await.ok()?.text();
-        (!text.is_empty()).then(|| Taken {
-            host: host.name.clone(),
-            holder: Holder::parse(&text),
-        })
-    });
-    let is_others = |taken: &Taken| taken.holder.as_ref().is_none_or(|holder| holder.run != own);
-    join_all(looks).await.into_iter().flatten().find(is_others)
-}
-
-impl Holder {
-    /// Reads what a holder wrote into its lock's file.
-    fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text.lines().nth(1)?).ok()
-    }
-}
-
-impl fmt::Display for Taken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.holder {
-            Some(holder) => write!(
-                f,
-                "run {} of {} on {} holds the lock on `{}`, since {}",
-                holder.run,
-                holder.who,
-                holder.from,
-                self.host,
-                holder.since.strftime("%Y-%m-%dT%H:%M:%SZ")
-            ),
-            None => write!(f, "another run holds the lock on `{}`", self.host),
-        }
     }
 }
 

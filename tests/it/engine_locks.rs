@@ -34,8 +34,44 @@ async fn a_run_that_finds_a_lock_names_its_holder_and_changes_nothing() {
         "not begun: run other of ada on ops-1 holds the lock on `etcd-2`, since 2026-11-20T12:01:02Z"
     );
     assert_eq!(rig.sim.state().stops, Vec::<String>::new());
-    let locked: Vec<_> = titled(&rig, HOLD_TITLE);
-    assert_eq!(locked, ["etcd-1", "etcd-2"], "in the order of names");
+    assert_eq!(locked(&rig.sim.state()), 1, "its own ones are let go");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_began_later_and_has_a_lock_already_is_waited_for() {
+    let mut rig = Rig::new(3);
+    let mut later = holder("later");
+    later.since = "2026-11-20T12:01:03Z".parse().unwrap();
+    let words = serde_json::to_string(&later).unwrap();
+    rig.sim.state().host("etcd-2").lock = Some(format!("later\n{words}\n"));
+    let began = Instant::now();
+    rig.sim.before_each(move |_, _, state| {
+        // It has found a lock of ours meanwhile.
+        if began.elapsed() > Duration::from_millis(300) && state.stops.is_empty() {
+            let lock = &mut state.host("etcd-2").lock;
+            lock.take_if(|lock| lock.starts_with("later\n"));
+        }
+    });
+    let ending = rig.upgrade().await;
+    assert_eq!(ending.status, 0, "{ending:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_works_already_is_not_waited_for_beyond_a_few_seconds() {
+    let mut rig = Rig::new(3);
+    let mut later = holder("later");
+    later.since = "2026-11-20T12:01:03Z".parse().unwrap();
+    let words = serde_json::to_string(&later).unwrap();
+    rig.sim.state().host("etcd-2").lock = Some(format!("later\n{words}\n"));
+    let began = Instant::now();
+    let ending = rig.upgrade().await;
+    assert_eq!(ending.status, 7, "{ending:?}");
+    assert!(ending.summary.contains("run later of ada"), "{ending:?}");
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
