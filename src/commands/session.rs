@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, runtime};
+use super::lock;
 use super::signals::Signals;
+use crate::engine::lock::Locks;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::inventory::{self, Errors, Loaded, Selected, select};
@@ -27,6 +29,8 @@ pub struct Session<'a> {
     pub signals: Signals,
     /// The way to people.
     pub voice: Voice,
+    /// The locks that this run holds on hosts; let go when the session is closed.
+    pub locks: Arc<Locks>,
     show: std::cell::RefCell<Show>,
 }
 
@@ -76,6 +80,7 @@ impl<'a> Session<'a> {
             transport: Arc::new(transport),
             signals,
             voice: show.voice(),
+            locks: Arc::new(Locks::new(lock::holder(&context.run))),
             show: std::cell::RefCell::new(show),
         })
     }
@@ -111,6 +116,7 @@ impl<'a> Session<'a> {
 
     async fn close(&self) {
         self.quiet();
+        self.locks.release().await;
         self.transport.close().await;
     }
 }

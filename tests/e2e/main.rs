@@ -12,6 +12,7 @@ mod exec;
 mod faults;
 mod hosts;
 mod lab;
+mod locks;
 mod password;
 mod refusals;
 mod rehearse;
