@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{Engine, Failure, wait};
 use crate::event::Kind;
-use crate::facts::Observation;
 use crate::facts::observe::{Depth, observe_to};
+use crate::facts::{Answer, Observation};
 use crate::inventory::{Cluster, Host};
 use crate::plan::{Action, Hop, Lane, Outcome, Plan, Purpose, StepId, Wave};
 use crate::transport::{Command, Output, Sink, Stage, Unreachable};
@@ -27,11 +27,14 @@ pub mod rebuild;
 pub mod release;
 pub mod retention;
 pub mod unit;
+mod words;
+
+pub use words::words;
 
 /// How long a host that was lost is asked again. A broken connection is back within seconds, a host that reboots
 /// within a few minutes; but while the member in hand may be down, the cluster has no failure left to spare, so
 /// nobody should wait longer than this to hear of it.
-const RECONNECT: Duration = Duration::from_secs(60);
+pub(super) const RECONNECT: Duration = Duration::from_secs(60);
 
 /// What a script gets beyond its step's time: one that watches the time itself needs a moment to say how things are.
 const GRACE: Duration = Duration::from_secs(5);
@@ -147,30 +150,6 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
     }
 }
 
-/// Says what an action does, in a few words.
-pub fn words(action: &Action) -> String {
-    match action {
-        Action::KeepRelease { version, .. } => format!("keep the installed {version}"),
-        Action::StageRelease { version, .. } => format!("stage {version}"),
-        Action::CheckFlags { version, .. } => format!("check the command line with {version}"),
-        Action::VerifyUnit { unit, .. } => format!("verify {unit}"),
-        Action::TakeBackup { dir, file } => format!("take a backup, {dir}/{file}"),
-        Action::TakeV2Backup { dir, file, .. } => format!("copy the v2 store, {dir}/{file}"),
-        Action::FetchBackup { file, .. } => format!("fetch the backup {file}"),
-        Action::PruneBackups { keep, .. } => format!("prune backups, keep {keep}"),
-        Action::MoveLeader { .. } => "move the leadership away if it leads".to_owned(),
-        Action::StopUnit { unit } => format!("stop {unit}"),
-        Action::SwitchRelease { version, .. } => format!("switch to {version}"),
-        Action::WriteFile { dest, .. } => format!("write {dest}"),
-        Action::RemoveFile { dest } => format!("remove {dest}"),
-        Action::ReloadUnits => "reload units".to_owned(),
-        Action::StartUnit { unit } => format!("start {unit}"),
-        Action::Settle { version, .. } => format!("settle at {version}"),
-        Action::AwaitClusterVersion { minor } => format!("await cluster version {minor}"),
-        Action::Rebuild(action) => crate::plan::rebuild::words(action),
-    }
-}
-
 /// An outcome that changed something.
 pub fn changed(what: impl Into<String>) -> Outcome {
     Outcome::Changed { what: what.into() }
@@ -277,28 +256,28 @@ impl Task<'_> {
         }
     }
 
-    /// Looks at all members of the cluster: versions, status, health.
+    /// Looks at all members of the cluster: versions, status, health; member and alarm lists by one that is not in
+    /// hand, or by all of them if that one is silent.
     pub(crate) async fn observe(&self) -> Result<Observation, Failure> {
-        self.look(Depth::Guard).await
+        self.observe_in(self.turn.cluster).await
     }
 
-    /// Looks at all members of the cluster, member and alarm lists included.
-    pub(crate) async fn observe_fully(&self) -> Result<Observation, Failure> {
-        self.look(Depth::Full).await
-    }
-
-    /// Looks at some members of the cluster fully.
-    pub(crate) async fn observe_of(&self, cluster: &Cluster) -> Result<Observation, Failure> {
-        self.look_at(cluster, Depth::Full).await
-    }
-
-    async fn look(&self, depth: Depth) -> Result<Observation, Failure> {
-        self.look_at(self.turn.cluster, depth).await
-    }
-
-    async fn look_at(&self, cluster: &Cluster, depth: Depth) -> Result<Observation, Failure> {
+    /// Looks at these members of the cluster in the same way.
+    pub(crate) async fn observe_in(&self, cluster: &Cluster) -> Result<Observation, Failure> {
         let turn = self.turn;
-        let seen = turn.engine.observe(cluster, depth).await?;
+        let speaker = speaker(cluster, turn.host);
+        let depth = |host: &Host| {
+            if host.name == speaker.name {
+                Depth::Cluster
+            } else {
+                Depth::Member
+            }
+        };
+        let mut seen = turn.engine.observe(cluster, depth).await?;
+        if is_silent(&seen, speaker) {
+            let all = |_: &Host| Depth::Cluster;
+            seen = turn.engine.observe(cluster, all).await?;
+        }
         for (_, view) in super::guard::views(&seen) {
             if let Some(line) = &view.cluster_version {
                 turn.ledger.note_line(line.minor());
@@ -307,12 +286,12 @@ impl Task<'_> {
         Ok(seen)
     }
 
-    /// Looks at all members fully, unless somebody just did and nothing was done since.
+    /// Looks at all members, unless somebody just did and nothing was done since.
     pub(crate) async fn observe_afresh(&self) -> Result<Observation, Failure> {
         if let Some(seen) = self.turn.ledger.seen() {
             return Ok(seen);
         }
-        let seen = self.observe_fully().await?;
+        let seen = self.observe().await?;
         self.turn.ledger.note_seen(&seen);
         Ok(seen)
     }
@@ -347,11 +326,11 @@ impl Task<'_> {
 }
 
 impl Engine {
-    /// Looks at all members of a cluster, unless the run is abandoned.
+    /// Looks at all members of a cluster, at each as deep as told, unless the run is abandoned.
     pub(crate) async fn observe(
         &self,
         cluster: &Cluster,
-        depth: Depth,
+        depth: impl Fn(&Host) -> Depth,
     ) -> Result<Observation, Failure> {
         let look = observe_to(self.transport.as_ref(), cluster, depth, OBSERVE);
         self.unless_abandoned(look).await
@@ -369,8 +348,21 @@ impl Engine {
     }
 }
 
+/// Who is asked what all members know alike: not the member in hand, if there is another.
+fn speaker<'a>(cluster: &'a Cluster, in_hand: &'a Host) -> &'a Host {
+    let mut others = cluster.hosts.iter();
+    others
+        .find(|host| host.name != in_hand.name)
+        .unwrap_or(in_hand)
+}
+
+/// Whether the member on `host` has said nothing.
+pub(super) fn is_silent(seen: &Observation, host: &Host) -> bool {
+    seen.hosts.get(&host.name).and_then(Answer::view).is_none()
+}
+
 /// Whether asking again can help: a connection that broke or was not made, but not a wrong key or a time that is up.
-fn may_come_back(unreachable: &Unreachable) -> bool {
+pub(super) fn may_come_back(unreachable: &Unreachable) -> bool {
     matches!(
         unreachable.stage,
         Stage::Lost(_) | Stage::Tcp(_) | Stage::Jump(_) | Stage::NameLookup(_)

@@ -7,7 +7,8 @@ use tokio::time::sleep;
 
 use super::act::OBSERVE;
 use super::act::unit::{self, Unit};
-use super::{End, Engine, Failure, Ledger, Repair, Stop, wait};
+use super::lock::{LOCKED_HINT, UNLOCKABLE_HINT};
+use super::{End, Engine, Failure, Ledger, Repair, Stop, wait, whole};
 use crate::etcd::MemberId;
 use crate::event::{Ending, MemberState};
 use crate::exit::Exit;
@@ -80,6 +81,35 @@ pub(crate) fn unsound(cluster: &Cluster, broken: &[String]) -> Ending {
     }
 }
 
+/// The ending of a run that did not get its locks; nothing was done.
+pub(crate) async fn not_begun(
+    engine: &Engine,
+    cluster: &Cluster,
+    plan: &Plan,
+    failure: &Failure,
+) -> Ending {
+    let (status, hint) = match failure {
+        Failure::Locked(_) => (Exit::Locked, LOCKED_HINT.to_owned()),
+        Failure::Unreachable(unreachable) => (Exit::Unreachable, unreachable.hint.clone()),
+        Failure::Abandoned => (Exit::Interrupted, String::new()),
+        _ => (Exit::Refused, UNLOCKABLE_HINT.to_owned()),
+    };
+    let mut causes = failure.causes();
+    let first = causes.remove(0);
+    let ledger = Ledger::default();
+    let (members, _) = members(engine, cluster, plan, &ledger, &End::Interrupted).await;
+    Ending {
+        cluster: cluster.name.clone(),
+        status: status.code(),
+        summary: format!("not begun: {first}"),
+        causes,
+        members,
+        changed: false,
+        hint,
+        left: Vec::new(),
+    }
+}
+
 /// Adds that the ending itself is not in the journal.
 pub(crate) fn unrecorded(ending: &mut Ending, error: &JournalError) {
     let told = error.to_string();
@@ -114,6 +144,9 @@ fn status(end: &End, ledger: &Ledger, healthy: bool) -> Exit {
         (Failure::Abandoned, Repair::NotNeeded) => Exit::Interrupted,
         (Failure::Abandoned, _) => Exit::NeedsPerson,
         // No member was touched: what was staged or backed up before is told by `changed` and `left`.
+        (Failure::Locked(_), Repair::NotNeeded) if healthy || !ledger.is_disrupted() => {
+            Exit::Locked
+        }
         (Failure::Refused(_), Repair::NotNeeded) if !ledger.is_disrupted() => Exit::Refused,
         (Failure::Unreachable(_), Repair::NotNeeded) if !ledger.is_disrupted() => Exit::Unreachable,
         (_, Repair::NotNeeded | Repair::PutBack) if healthy => Exit::PutBack,
@@ -196,8 +229,11 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
     {
         return unreachable.hint.clone();
     }
+    if matches!(stop.failure, Failure::Locked(_)) {
+        return LOCKED_HINT.to_owned();
+    }
     if plan.kind == Kind::Restore {
-        return hint_of_restore(stop, healthy);
+        return whole::hint(stop, healthy);
     }
     if healthy {
         return format!(
@@ -209,21 +245,6 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
         "see to `{}` first: `runner status` shows the members; then run the same command again to reach {}",
         stop.host, plan.to
     )
-}
-
-fn hint_of_restore(stop: &Stop, healthy: bool) -> String {
-    match (&stop.repair, healthy) {
-        (Repair::NotNeeded | Repair::PutBack, true) => {
-            "mend the cause, then run the same command again: all members have their data of before".to_owned()
-        }
-        (Repair::NotNeeded | Repair::PutBack, false) => {
-            "the members are as they were, and that is not well: mend the cause, then run the same command again"
-                .to_owned()
-        }
-        _ => "no data were deleted: those of before are where `left` says, as `member.before-…` in the data folder; \
-              mend the cause, then run the same command again to restore, or stop all members and move these back"
-            .to_owned(),
-    }
 }
 
 /// Every member's state, and whether all are well. Silent ones are told by their unit.

@@ -17,7 +17,7 @@ impl Failure {
                 causes.extend(said(unreachable));
                 causes
             }
-            Self::Refused(reason) => vec![reason.clone()],
+            Self::Refused(reason) | Self::Locked(reason) => vec![reason.clone()],
             Self::Failed(causes) => causes.clone(),
             Self::Journal(error) => chain(error),
             Self::Abandoned => vec!["abandoned by a second interrupt".to_owned()],

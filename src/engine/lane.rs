@@ -55,7 +55,7 @@ async fn advance<'a>(
     begun: &mut Vec<&'a Step>,
 ) -> Result<(), Failure> {
     if step.disruptive {
-        guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+        guard(turn, step).await?;
     }
     if turn.hop.point_of_no_return == Some(step.id) {
         guard::guard_no_return(&Task::new(turn, step.id, GUARD)).await?;
@@ -71,6 +71,19 @@ async fn advance<'a>(
     act(&task, &step.action, false).await
 }
 
+/// Asks the cluster, and the hosts for locks that were lost with a connection. A member in hand is finished without
+/// them: it may be down.
+async fn guard(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
+    guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+    if turn.is_disrupted() || turn.engine.locks.are_held(turn.cluster).await {
+        return Ok(());
+    }
+    turn.engine.lock(turn.cluster, turn.plan).await?;
+    // Somebody else may have been at work meanwhile.
+    turn.ledger.forget_seen();
+    guard::guard(&Task::new(turn, step.id, GUARD)).await
+}
+
 /// Does an action whose start is on disk, measures it and records how it ended.
 pub(super) async fn act(task: &Task<'_>, action: &Action, undo: bool) -> Result<(), Failure> {
     let began = Instant::now();
@@ -81,7 +94,7 @@ pub(super) async fn act(task: &Task<'_>, action: &Action, undo: bool) -> Result<
             causes: failure.causes(),
         },
     };
-    if !matches!(result, Ok(Outcome::Unchanged { .. })) && !is_look(action) {
+    if !matches!(result, Ok(Outcome::Unchanged { .. })) && !ends_with_look(action) {
         task.turn.ledger.forget_seen();
     }
     if may_have_changed(&result, action) {
@@ -106,11 +119,12 @@ fn may_have_changed(result: &Result<Outcome, Failure>, action: &Action) -> bool 
     }
 }
 
-/// Whether an action only waits for what it looks at, so that its last look stands.
-fn is_look(action: &Action) -> bool {
+/// Whether an action ends with a look at what it was about, so that this look stands.
+fn ends_with_look(action: &Action) -> bool {
     matches!(
         action,
-        Action::Settle { .. }
+        Action::MoveLeader { .. }
+            | Action::Settle { .. }
             | Action::AwaitClusterVersion { .. }
             | Action::Rebuild(Rebuild::SettleAmong { .. } | Rebuild::Prove { .. })
     )

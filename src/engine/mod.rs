@@ -28,11 +28,13 @@ mod ending;
 mod failure;
 pub mod guard;
 pub mod lane;
+pub mod lock;
 pub mod undo;
 pub mod wait;
 mod whole;
 
 pub use cancel::Interrupt;
+use lock::Locks;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -47,6 +49,8 @@ pub struct Engine {
     pub binaries: BTreeMap<String, PathBuf>,
     /// Where fetched backups go, under `backups/<cluster>/`.
     pub state_dir: PathBuf,
+    /// The locks on the hosts; those that are not held yet are taken before the first step.
+    pub locks: Arc<Locks>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -68,6 +72,8 @@ pub enum Failure {
     Refused(String),
     /// It was tried and failed; from the nearest cause to the furthest.
     Failed(Vec<String>),
+    /// The lock was lost and somebody else has it now.
+    Locked(String),
     /// The journal could not be written, so nothing was done.
     Journal(JournalError),
     /// A second interrupt came while something was awaited.
@@ -163,6 +169,8 @@ impl Engine {
         let ledger = Ledger::default();
         let mut ending = if let Err(broken) = lint::lint(plan) {
             ending::unsound(cluster, &broken)
+        } else if let Err(no) = self.lock(cluster, plan).await {
+            ending::not_begun(self, cluster, plan, &no).await
         } else {
             let end = self.hop(cluster, plan, &ledger).await;
             ending::tell(self, cluster, plan, &ledger, end).await

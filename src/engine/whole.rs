@@ -172,6 +172,22 @@ async fn undo_step(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What to do after a restore that failed.
+pub(super) fn hint(stop: &Stop, healthy: bool) -> String {
+    match (&stop.repair, healthy) {
+        (Repair::NotNeeded | Repair::PutBack, true) => {
+            "mend the cause, then run the same command again: all members have their data of before".to_owned()
+        }
+        (Repair::NotNeeded | Repair::PutBack, false) => {
+            "the members are as they were, and that is not well: mend the cause, then run the same command again"
+                .to_owned()
+        }
+        _ => "no data were deleted: those of before are where `left` says, as `member.before-…` in the data folder; \
+              mend the cause, then run the same command again to restore, or stop all members and move these back"
+            .to_owned(),
+    }
+}
+
 impl Ledger {
     /// Notes that a step's start is on disk.
     pub(super) fn note_begun(&self, step: StepId) {

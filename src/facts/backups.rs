@@ -10,7 +10,7 @@ use crate::etcd::Member;
 use crate::inventory::{Cluster, Host};
 use crate::transport::{Command, Transport, Unreachable};
 
-use super::observe::{connection, secrets};
+use super::observe::{endpoint_args, secrets};
 use super::parse::{Frames, ParseError};
 
 /// The title of [`LOOK`].
@@ -181,7 +181,7 @@ pub async fn look(
     let asked = cluster.hosts.iter().map(|host| async move {
         let dir = folder(host, &cluster.name);
         let mut command = Command::read(LOOK_TITLE, LOOK, deadline)
-            .args(connection(host))
+            .args(endpoint_args(host))
             .args([dir.clone(), host.data_dir.clone()]);
         command.secrets = secrets(host);
         let output = transport.run(&host.name, command).await?;

@@ -24,15 +24,29 @@ pub const SCRIPT: &str = concat!(
 
 /// How much a member is asked.
 ///
-/// Measured on a real three-member cluster on a loopback with two cores: `Guard` takes 40 ms a host, `Full` 70 ms,
-/// and 95 ms if the questions were put one after the other. Without quorum both take etcdctl's time-out of 5 s once.
+/// Each question starts an etcdctl, and where cores are few that is what a look costs. Measured on a real
+/// three-member cluster on a loopback with two cores: `Member` takes 40 ms a host, `Full` 70 ms, and 95 ms if the
+/// questions were put one after the other. Without quorum both take etcdctl's time-out of 5 s once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// Version page, status, health, member list and alarm list.
+    /// As `Cluster`, and whether etcd's user may read every key.
     #[default]
     Full,
-    /// Version page, status and health: no member list, and alarms only as far as the status names them (3.4 on).
-    Guard,
+    /// As `Member`, and what all members know alike: the member list and the alarm list.
+    Cluster,
+    /// Version page, status and health; alarms only as far as the status names them (3.4 on).
+    Member,
+}
+
+impl Depth {
+    /// As the script is told it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Cluster => "cluster",
+            Self::Member => "member",
+        }
+    }
 }
 
 /// Asks all members of a cluster at once.
@@ -41,19 +55,22 @@ pub async fn observe(
     cluster: &Cluster,
     deadline: Duration,
 ) -> Observation {
-    observe_to(transport, cluster, Depth::Full, deadline).await
+    observe_to(transport, cluster, |_| Depth::Full, deadline).await
 }
 
-/// Asks all members of a cluster at once, as much as `depth` says.
+/// Asks all members of a cluster at once, each as much as `depth` says.
 pub async fn observe_to(
     transport: &dyn Transport,
     cluster: &Cluster,
-    depth: Depth,
+    depth: impl Fn(&Host) -> Depth,
     deadline: Duration,
 ) -> Observation {
-    let asked = cluster.hosts.iter().map(|host| async move {
-        let answer = observe_host_to(transport, host, depth, deadline).await;
-        (host.name.clone(), answer)
+    let asked = cluster.hosts.iter().map(|host| {
+        let depth = depth(host);
+        async move {
+            let answer = observe_host_to(transport, host, depth, deadline).await;
+            (host.name.clone(), answer)
+        }
     });
     Observation {
         hosts: join_all(asked).await.into_iter().collect(),
@@ -86,17 +103,15 @@ pub async fn observe_host_to(
 /// The command that asks the member on one host.
 pub fn command(host: &Host, depth: Depth, deadline: Duration) -> Command {
     let mut command = Command::read(TITLE, SCRIPT, deadline)
-        .args(connection(host))
-        .arg(match depth {
-            Depth::Full => "full",
-            Depth::Guard => "guard",
-        });
+        .args(endpoint_args(host))
+        .arg(depth.word());
     command.secrets = secrets(host);
     command
 }
 
-/// The parameters that reach the member: `bin_dir install_dir client_url cacert cert key`.
-pub(super) fn connection(host: &Host) -> [String; 6] {
+/// The arguments by which a script reaches the member: `bin_dir install_dir client_url cacert cert key`; an empty
+/// text stands for none.
+pub fn endpoint_args(host: &Host) -> [String; 6] {
     let tls = host.tls.clone().unwrap_or_default();
     [
         host.bin_dir.clone(),
@@ -108,8 +123,8 @@ pub(super) fn connection(host: &Host) -> [String; 6] {
     ]
 }
 
-/// etcd's own user for etcdctl, if the inventory names one.
-pub(super) fn secrets(host: &Host) -> Vec<(String, Secret)> {
+/// etcd's user and password, if the inventory names one, as etcdctl reads them.
+pub fn secrets(host: &Host) -> Vec<(String, Secret)> {
     let user = |auth: &crate::inventory::Auth| {
         let both = format!("{}:{}", auth.user, auth.password.reveal());
         ("ETCDCTL_USER".to_owned(), Secret::new(both))

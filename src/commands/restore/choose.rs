@@ -1,14 +1,13 @@
 //! Which backup: what lies here and on the hosts, put together run by run, and the one that is meant.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Holdings;
+use super::decide::Holdings;
+use super::pieces::{Key, Piece, Runs, add_local, by_run, key, local, on_hosts};
 use crate::cli;
 use crate::commands::context::Context;
-use crate::etcd::{MemberId, Version};
-use crate::facts::backups::Description;
+use crate::etcd::MemberId;
 use crate::inventory::Selected;
 use crate::plan::Finding;
 use crate::plan::restore::{Backup, File};
@@ -29,28 +28,6 @@ pub(super) struct Chosen {
     /// Worth knowing.
     pub notes: Vec<Finding>,
 }
-
-/// A file of a backup with everything known of it.
-#[derive(Clone, Debug, Default)]
-struct Piece {
-    name: String,
-    bytes: u64,
-    description: Option<Description>,
-    here: Option<PathBuf>,
-    on: Option<(String, String)>,
-}
-
-/// What a file's name says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    run: String,
-    version: Version,
-}
-
-/// The length of a run's id.
-const RUN: usize = "20261120T120102Z-4f2a".len();
-
-type Runs = BTreeMap<Key, Vec<Piece>>;
 
 /// Chooses.
 ///
@@ -129,90 +106,6 @@ fn told(backup: &mut Backup, args: &cli::Restore) -> Result<(), Box<Finding>> {
         }
         _ => Ok(()),
     }
-}
-
-fn on_hosts(held: &Holdings) -> BTreeMap<String, Piece> {
-    let mut pieces: BTreeMap<String, Piece> = BTreeMap::new();
-    for (host, holding) in held {
-        for file in &holding.files {
-            let piece = pieces.entry(file.name.clone()).or_insert_with(|| Piece {
-                name: file.name.clone(),
-                bytes: file.bytes,
-                ..Piece::default()
-            });
-            // The host that it was taken on has the description.
-            if piece.on.is_none() || (piece.description.is_none() && file.description.is_some()) {
-                piece.on = Some((host.clone(), format!("{}/{}", holding.dir, file.name)));
-                piece.bytes = file.bytes;
-            }
-            if piece.description.is_none() {
-                piece.description.clone_from(&file.description);
-            }
-        }
-    }
-    pieces
-}
-
-/// A folder that is not there has no backups.
-fn add_local(pieces: &mut BTreeMap<String, Piece>, dir: &Path) {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_backup = name.ends_with(".db") || name.ends_with(".v2.tar.gz");
-        let Some(found) = local(&entry.path()).filter(|_| is_backup) else {
-            continue;
-        };
-        let piece = pieces.entry(name).or_insert_with(|| found.clone());
-        piece.here = found.here;
-        if piece.description.is_none() {
-            piece.description = found.description;
-        }
-    }
-}
-
-fn local(path: &Path) -> Option<Piece> {
-    let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let described = format!("{}.json", path.display());
-    let description = fs::read_to_string(described).ok();
-    Some(Piece {
-        name: path.file_name()?.to_string_lossy().into_owned(),
-        bytes: meta.len(),
-        description: description.and_then(|text| serde_json::from_str(&text).ok()),
-        here: Some(path.to_owned()),
-        on: None,
-    })
-}
-
-fn by_run<'p>(cluster: &str, pieces: impl Iterator<Item = &'p Piece>) -> Runs {
-    let mut runs = Runs::new();
-    for piece in pieces {
-        if let Some(key) = key(cluster, &piece.name) {
-            runs.entry(key).or_default().push(piece.clone());
-        }
-    }
-    runs
-}
-
-/// `CLUSTER-RUN-VERSION.db` or `CLUSTER-RUN-VERSION-HOST.v2.tar.gz`.
-fn key(cluster: &str, name: &str) -> Option<Key> {
-    let rest = name.strip_prefix(&safe(cluster))?.strip_prefix('-')?;
-    let (run, rest) = rest.split_at_checked(RUN)?;
-    let rest = rest.strip_prefix('-')?;
-    let version = match rest.strip_suffix(".db") {
-        Some(version) => version,
-        None => rest.strip_suffix(".v2.tar.gz")?.split('-').next()?,
-    };
-    Some(Key {
-        run: run.to_owned(),
-        version: version.parse().ok()?,
-    })
-}
-
-fn safe(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    name.chars()
-        .map(|c| if plain(c) { c } else { '_' })
-        .collect()
 }
 
 /// The newest run's; of several releases the one that it began with.
@@ -387,6 +280,8 @@ fn others(runs: &Runs, taken: Option<&Backup>) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::etcd::Version;
+    use crate::facts::backups::Description;
 
     fn piece(name: &str) -> Piece {
         Piece {

@@ -64,6 +64,8 @@ pub struct Host {
     pub applied: u64,
     pub gone_until: Option<Instant>,
     pub log: Vec<String>,
+    /// What the holder of the lock wrote.
+    pub lock: Option<String>,
 }
 
 /// The cluster.
@@ -128,6 +130,7 @@ impl Host {
             applied: 0,
             gone_until: None,
             log: Vec::new(),
+            lock: None,
         }
     }
 
