@@ -27,23 +27,19 @@ use crate::report::text::count;
 /// # Errors
 /// Every way in which it does not end well; what was changed is always said.
 pub fn run(context: &Context, args: &cli::Restore) -> Result<Exit> {
-    let wanted = Wanted {
-        args,
-        goal: Goal::new(&cli::Target {
-            to: None,
-            settle: args.settle,
-            on_failure: args.on_failure,
-            resume: true,
-            acknowledge: args.acknowledge.clone(),
-        }),
+    let goal = Goal::new(&cli::Target {
+        to: None,
+        settle: args.settle,
+        on_failure: args.on_failure,
+        resume: true,
+        acknowledge: args.acknowledge.clone(),
+    });
+    let goal = if context.global.check {
+        goal
+    } else {
+        goal.locking()
     };
-    let wanted = match context.global.check {
-        true => wanted,
-        false => Wanted {
-            goal: wanted.goal.locking(),
-            ..wanted
-        },
-    };
+    let wanted = Wanted { args, goal };
     let done = with(context, async |session: &Session| {
         one_file_one_cluster(session, args)?;
         if context.global.check {

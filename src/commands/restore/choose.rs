@@ -158,14 +158,12 @@ fn named(name: &str, pieces: &BTreeMap<String, Piece>, runs: &Runs) -> Found {
 
 /// A backup of one run at one release: its snapshot, and the newest copy of a v2 store.
 fn whole(key: &Key, pieces: &[Piece]) -> Chosen {
-    let snapshot = pieces.iter().find(|piece| piece.name.ends_with(".db"));
+    let snapshot = pieces.iter().find(|piece| piece.is_snapshot());
     let newest = |piece: &&Piece| {
         let description = piece.description.clone().unwrap_or_default();
         (description.store_index, description.raft_index)
     };
-    let stores = pieces
-        .iter()
-        .filter(|piece| piece.name.ends_with(".v2.tar.gz"));
+    let stores = pieces.iter().filter(|piece| piece.is_store());
     let store = stores.max_by_key(newest);
     let mut chosen = chosen(snapshot, store);
     if let Some(backup) = &mut chosen.backup {
@@ -177,10 +175,11 @@ fn whole(key: &Key, pieces: &[Piece]) -> Chosen {
 
 /// A file that no run is known of.
 fn alone(cluster: &str, piece: &Piece) -> Chosen {
-    let is_store = piece.name.ends_with(".v2.tar.gz");
-    let mut chosen = match is_store {
-        true => chosen(None, Some(piece)),
-        false => chosen(Some(piece), None),
+    let is_store = piece.is_store();
+    let mut chosen = if is_store {
+        chosen(None, Some(piece))
+    } else {
+        chosen(Some(piece), None)
     };
     if let Some(backup) = &mut chosen.backup {
         backup.version = key(cluster, &piece.name)
@@ -264,7 +263,7 @@ fn others(runs: &Runs, taken: Option<&Backup>) -> Option<Finding> {
         .collect::<Vec<_>>()
         .join(", ");
     if more > 0 {
-        named += &format!(" and {more} more");
+        named = format!("{named} and {more} more");
     }
     let finding = Finding::note(
         "BACKUP_OTHERS",

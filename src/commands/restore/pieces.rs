@@ -25,6 +25,20 @@ pub(super) struct Key {
     pub version: Version,
 }
 
+impl Piece {
+    /// Whether it is called a snapshot.
+    pub fn is_snapshot(&self) -> bool {
+        Path::new(&self.name)
+            .extension()
+            .is_some_and(|end| end == "db")
+    }
+
+    /// Whether it is called a copy of a v2 store.
+    pub fn is_store(&self) -> bool {
+        self.name.ends_with(".v2.tar.gz")
+    }
+}
+
 /// The length of a run's id.
 const RUN: usize = "20261120T120102Z-4f2a".len();
 
@@ -57,8 +71,8 @@ pub(super) fn add_local(pieces: &mut BTreeMap<String, Piece>, dir: &Path) {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_backup = name.ends_with(".db") || name.ends_with(".v2.tar.gz");
-        let Some(found) = local(&entry.path()).filter(|_| is_backup) else {
+        let is_backup = |piece: &Piece| piece.is_snapshot() || piece.is_store();
+        let Some(found) = local(&entry.path()).filter(is_backup) else {
             continue;
         };
         let piece = pieces.entry(name).or_insert_with(|| found.clone());

@@ -130,10 +130,8 @@ fn one_hop(hop: &Hop, number: usize, of: usize, style: Style) -> String {
     let mut text = format!("{}\n", style.bold(&title));
     if hop.waves.is_empty() {
         text += "  a forecast: planned again when the hop before is done\n";
-    } else {
-        if hop.waves.iter().any(|wave| wave.purpose == Purpose::Member) {
-            text += &wrapped(&format!("order: {}", order(hop)), 2, 9);
-        }
+    } else if hop.waves.iter().any(|wave| wave.purpose == Purpose::Member) {
+        text += &wrapped(&format!("order: {}", order(hop)), 2, 9);
     }
     for rule in &hop.rules {
         text += &wrapped(&format!("rule: {}", rule.text), 2, 8);

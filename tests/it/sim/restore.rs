@@ -105,10 +105,8 @@ pub fn knows(title: &str) -> bool {
 pub fn run(state: &mut State, name: &str, command: &Command) -> Answer {
     let args = &command.args;
     match command.title.as_str() {
-        rebuild::HAS_TITLE => Ok(match state.hosts[name].backups.contains(&args[0]) {
-            true => digest(&args[0]),
-            false => String::new(),
-        }),
+        rebuild::HAS_TITLE if state.hosts[name].backups.contains(&args[0]) => Ok(digest(&args[0])),
+        rebuild::HAS_TITLE => Ok(String::new()),
         rebuild::PLACE_TITLE => place(state, name, args, &command.input),
         rebuild::HASH_TITLE => hash(state, name),
         rebuild::DISCARD_TITLE => Ok(match state.host(name).data.prepared.take() {
@@ -123,8 +121,8 @@ pub fn run(state: &mut State, name: &str, command: &Command) -> Answer {
             Err("it runs".to_owned())
         }
         rebuild::PREPARE_TITLE => prepare(state.host(name), args),
-        rebuild::EXCHANGE_TITLE => exchange(state.host(name), args),
-        _ => put_back(state.host(name), args),
+        rebuild::EXCHANGE_TITLE => Ok(exchange(state.host(name), args)),
+        _ => Ok(put_back(state.host(name), args)),
     }
 }
 
@@ -157,22 +155,22 @@ fn prepare(host: &mut Host, args: &[String]) -> Answer {
     Ok(String::new())
 }
 
-fn exchange(host: &mut Host, args: &[String]) -> Answer {
+fn exchange(host: &mut Host, args: &[String]) -> String {
     let Some(new) = host.data.prepared.take() else {
-        return Ok("same".to_owned());
+        return "same".to_owned();
     };
     host.data.aside.push((args[1].clone(), host.data.now));
     host.data.now = new;
-    Ok(String::new())
+    String::new()
 }
 
-fn put_back(host: &mut Host, args: &[String]) -> Answer {
+fn put_back(host: &mut Host, args: &[String]) -> String {
     let Some(at) = host.data.aside.iter().position(|(tag, _)| *tag == args[1]) else {
-        return Ok("same".to_owned());
+        return "same".to_owned();
     };
     let (_, old) = host.data.aside.remove(at);
     host.data.now = old;
-    Ok(String::new())
+    String::new()
 }
 
 fn hash(state: &State, name: &str) -> Answer {
