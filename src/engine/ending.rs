@@ -216,11 +216,18 @@ fn onwards(stop: &Stop, plan: &Plan, ledger: &Ledger) -> String {
         format!("repair the member on `{host}`, then run the same command again to reach {to}");
     match ledger.backup() {
         Some(place) => format!(
-            "{onwards}; or go back to {} with `runner restore` from the backup {place}",
-            plan.hops.first().map_or(&plan.from, |hop| &hop.from)
+            "{onwards}; or go back to {} with `runner restore --from {}`, the backup {place}",
+            plan.hops.first().map_or(&plan.from, |hop| &hop.from),
+            file_name(&place)
         ),
         None => onwards,
     }
+}
+
+/// The name in "/a/b/NAME on HOST".
+fn file_name(place: &str) -> &str {
+    let path = place.split(" on ").next().unwrap_or(place);
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {

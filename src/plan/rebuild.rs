@@ -137,21 +137,13 @@ pub fn sealed(file: &str) -> String {
 pub fn words(action: &Rebuild) -> String {
     match action {
         Rebuild::Place { dir, file, .. } => format!("bring backup {file} to {dir} and check it"),
-        Rebuild::Prepare {
-            folder,
-            name,
-            flags,
-            ..
-        } => {
+        Rebuild::Prepare { folder, flags, .. } => {
             let extra = if flags.is_empty() {
                 String::new()
             } else {
                 format!(" ({})", flags.join(" "))
             };
-            format!(
-                "restore the snapshot for {name} in {}{extra}",
-                folder.prepared()
-            )
+            format!("restore the snapshot in {}{extra}", folder.prepared())
         }
         Rebuild::Compose {
             folder, snapshot, ..
