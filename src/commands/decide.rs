@@ -3,21 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::look::{complete, look};
+use super::look::{Answers, Undecided, complete, look};
 use super::session::Session;
+use super::shelf::Shelf;
 use super::telling::Telling;
 use crate::cli::Target;
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
 use crate::exit::Exit;
-use crate::facts::{Arch, ClusterFacts};
-use crate::inventory::{ReleaseSource, Selected};
-use crate::plan::path::Available;
+use crate::inventory::Selected;
 use crate::plan::upgrade::{self, Binary, Releases, Request};
 use crate::plan::{Finding, Planned, Severity};
-use crate::releases::{self, Release, ReleaseError};
-use crate::report::Talk;
+use crate::releases::{Release, ReleaseError};
 use crate::report::text::count;
 
 /// What to reach, and how carefully.
@@ -82,12 +80,35 @@ pub async fn decide(
     target: &Version,
 ) -> Result<Decision> {
     let answers = look(session, &selected.cluster, std::slice::from_ref(target)).await?;
-    let facts = complete(telling, &selected.cluster, answers)?;
-    let prepared = prepare(session, selected, &facts, target).await?;
-    let (available, found) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return Err(no_release(telling, selected, target, &error)),
-    };
+    match draft(session, &Shelf::default(), selected, goal, target, answers).await {
+        Ok(decision) => {
+            telling.plan(&selected.cluster.name, &decision.planned)?;
+            Ok(decision)
+        }
+        Err(undecided) => {
+            if undecided.failure.exit != Exit::Interrupted {
+                telling.no_plan(&selected.cluster.name, undecided.findings)?;
+            }
+            Err(undecided.failure)
+        }
+    }
+}
+
+/// Plans a cluster's way to `target` from what its hosts answered; tells nothing.
+///
+/// # Errors
+/// A host could not be asked, a release cannot be had, or an interrupt.
+pub async fn draft(
+    session: &Session<'_>,
+    shelf: &Shelf,
+    selected: &Selected,
+    goal: &Goal,
+    target: &Version,
+    answers: Answers,
+) -> Result<Decision, Undecided> {
+    let facts = complete(&selected.cluster, answers)?;
+    let prepared = shelf.prepare(session, selected, &facts, target).await?;
+    let (available, found) = prepared.map_err(|error| no_release(target, &error))?;
     let planned = upgrade::plan(&Request {
         cluster: &selected.cluster,
         chosen: &selected.chosen,
@@ -106,72 +127,11 @@ pub async fn decide(
         resume: goal.target.resume,
         run_id: &session.context.run,
     });
-    telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target: target.clone(),
         planned,
         binaries: paths(&found),
     })
-}
-
-type Prepared = Result<(Available, Vec<Release>), ReleaseError>;
-
-/// Lists the releases that can be had, then fetches and verifies those that the first hop needs.
-async fn prepare(
-    session: &Session<'_>,
-    selected: &Selected,
-    facts: &ClusterFacts,
-    target: &Version,
-) -> Result<Prepared> {
-    let source = selected.cluster.releases.clone();
-    let listed = session
-        .or_interrupt(blocking(move || releases::available(&source)))
-        .await?;
-    let available = match listed {
-        Ok(releases::Available::Any) => Available::Any,
-        Ok(releases::Available::Listed(versions)) => Available::Listed(versions),
-        Err(error) => return Ok(Err(error)),
-    };
-    let needed = upgrade::needed(
-        &selected.cluster,
-        &selected.chosen,
-        facts,
-        target,
-        &available,
-        Catalogue::embedded(),
-    );
-    let mut found = Vec::new();
-    for (version, arch) in needed {
-        match fetch(session, &selected.cluster.releases, version, arch).await? {
-            Ok(release) => found.push(release),
-            Err(error) => return Ok(Err(error)),
-        }
-    }
-    Ok(Ok((available, found)))
-}
-
-async fn fetch(
-    session: &Session<'_>,
-    source: &ReleaseSource,
-    version: Version,
-    arch: Arch,
-) -> Result<Result<Release, ReleaseError>> {
-    let what = format!("get etcd {version}");
-    session.voice.talk(Talk::Began {
-        what,
-        hosts: Vec::new(),
-    });
-    let (source, cache) = (source.clone(), session.context.cache_dir());
-    let work = blocking(move || releases::locate(&source, &version, arch, &cache));
-    let found = session.or_interrupt(work).await;
-    session.voice.talk(Talk::Over);
-    found
-}
-
-/// Runs what waits for disks and networks beside the runtime's own threads. A panic in it stays a panic.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn binaries(found: &[Release]) -> Releases {
@@ -194,20 +154,17 @@ fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-fn no_release(
-    telling: &Telling,
-    selected: &Selected,
-    target: &Version,
-    error: &ReleaseError,
-) -> Failure {
-    let cluster = &selected.cluster.name;
+fn no_release(target: &Version, error: &ReleaseError) -> Undecided {
     let problem = Problem::of(error).hint(error.hint());
     let reason = std::iter::once(problem.what.clone()).chain(problem.because.clone());
     let reason = reason.collect::<Vec<_>>().join(": ");
-    let finding = Finding::block("RELEASE_UNUSABLE", target.to_string(), reason);
-    match telling.no_plan(cluster, vec![finding]) {
-        Ok(()) => Failure::new(Exit::Refused, problem),
-        Err(failure) => failure,
+    Undecided {
+        findings: vec![Finding::block(
+            "RELEASE_UNUSABLE",
+            target.to_string(),
+            reason,
+        )],
+        failure: Failure::new(Exit::Refused, problem),
     }
 }
 

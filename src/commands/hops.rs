@@ -1,10 +1,11 @@
 //! One cluster's upgrade, hop after hop. Later hops are looked at and planned again at the boundary, visibly.
 
 use super::decide::{Decision, Goal, accepted, decide};
+use super::many::shows_plans;
 use super::session::Session;
 use super::telling::Telling;
 use super::upgrade::tell_plan;
-use crate::engine::Engine;
+use crate::engine::{Engine, Gate};
 use crate::error::{Failure, Result};
 use crate::event::Ending;
 use crate::exit::Exit;
@@ -18,10 +19,11 @@ pub async fn run(
     selected: &Selected,
     goal: &Goal,
     mut decision: Decision,
+    gate: &Gate,
 ) -> Ending {
     let mut so_far: Option<Ending> = None;
     while let Some(plan) = decision.planned.plan.take() {
-        let ended = one(session, telling, selected, &decision, &plan).await;
+        let ended = one(session, telling, selected, &decision, &plan, gate).await;
         let ended = add(so_far.take(), ended);
         if ended.status != Exit::Done.code() || plan.hops.len() < 2 {
             return ended;
@@ -44,6 +46,7 @@ async fn one(
     selected: &Selected,
     decision: &Decision,
     plan: &Plan,
+    gate: &Gate,
 ) -> Ending {
     let recorder = telling
         .recorder
@@ -56,7 +59,7 @@ async fn one(
         binaries: decision.binaries.clone(),
         state_dir: session.context.state_dir.clone(),
     };
-    engine.run(&selected.cluster, plan).await
+    engine.run_through(&selected.cluster, plan, gate).await
 }
 
 /// Looks and plans again. The question is not asked again: the whole way was confirmed.
@@ -68,7 +71,9 @@ async fn again(
     before: &Decision,
 ) -> Result<Decision> {
     let next = decide(session, telling, selected, goal, &before.target).await?;
-    tell_plan(session, selected, &next);
+    if shows_plans(session) {
+        tell_plan(session, selected, &next);
+    }
     accepted(&selected.cluster.name, &next.planned, goal)?;
     Ok(next)
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::session::Session;
-use super::telling::Telling;
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::exit::Exit;
@@ -30,6 +29,20 @@ pub async fn look(
     let hosts: Vec<String> = cluster.hosts.iter().map(|host| host.name.clone()).collect();
     let what = format!("{}: reach {}", cluster.name, count(hosts.len(), "host"));
     session.voice.talk(Talk::Began { what, hosts });
+    let answers = ask(session, cluster, versions).await;
+    session.voice.talk(Talk::Over);
+    answers
+}
+
+/// As [`look`], as a part of something that is announced already.
+///
+/// # Errors
+/// An interrupt.
+pub async fn ask(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    versions: &[Version],
+) -> Result<Answers> {
     let voice = std::sync::Mutex::new(session.voice.clone());
     let on_host = move |host: &str, answer: Result<(), String>| {
         let talk = Talk::Answered {
@@ -50,16 +63,14 @@ pub async fn look(
         deadline,
         &on_host,
     );
-    let answers = session.or_interrupt(asked).await;
-    session.voice.talk(Talk::Over);
-    answers
+    session.or_interrupt(asked).await
 }
 
 /// The facts of a cluster whose hosts have all answered.
 ///
 /// # Errors
-/// All hosts that did not, each with ssh's words and a fix; told as findings of a cluster without a plan.
-pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Result<ClusterFacts> {
+/// All hosts that did not, each with ssh's words and a fix, as findings too.
+pub fn complete(cluster: &Cluster, answers: Answers) -> Result<ClusterFacts, Undecided> {
     let mut facts = ClusterFacts {
         cluster: cluster.name.clone(),
         hosts: BTreeMap::new(),
@@ -80,9 +91,29 @@ pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Resul
         .iter()
         .map(|(host, error)| finding(host, error))
         .collect();
-    telling.no_plan(&cluster.name, findings)?;
     let problems = errors.iter().map(|(_, error)| problem(error));
-    Err(Failure::several(Exit::Unreachable, problems))
+    Err(Undecided {
+        findings,
+        failure: Failure::several(Exit::Unreachable, problems),
+    })
+}
+
+/// Why there is no decision about a cluster.
+#[derive(Clone, Debug)]
+pub struct Undecided {
+    /// The same as findings; none where the run itself ends.
+    pub findings: Vec<Finding>,
+    /// In words, with the exit status.
+    pub failure: Failure,
+}
+
+impl From<Failure> for Undecided {
+    fn from(failure: Failure) -> Self {
+        Self {
+            findings: Vec::new(),
+            failure,
+        }
+    }
 }
 
 fn finding(host: &str, error: &GatherError) -> Finding {

@@ -22,11 +22,13 @@ use crate::transport::{Transport, Unreachable};
 pub mod act;
 pub mod cancel;
 mod ending;
+pub mod gate;
 pub mod guard;
 pub mod lane;
 pub mod wait;
 
 pub use cancel::Interrupt;
+pub use gate::Gate;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -84,6 +86,8 @@ pub(crate) enum End {
     Done,
     /// Stopped at a safe point.
     Interrupted,
+    /// The gate let no further wave begin: stopped at a safe point, because.
+    Held(String),
     /// A step failed.
     Failed(Stop),
 }
@@ -117,11 +121,16 @@ pub(crate) enum Repair {
 impl Engine {
     /// Executes the first hop of `plan` and tells how the cluster is afterwards.
     pub async fn run(&self, cluster: &Cluster, plan: &Plan) -> Ending {
+        self.run_through(cluster, plan, &Gate::open()).await
+    }
+
+    /// As [`Self::run`], where each wave begins only when `gate` lets it.
+    pub async fn run_through(&self, cluster: &Cluster, plan: &Plan, gate: &Gate) -> Ending {
         let ledger = Ledger::default();
         let mut ending = if let Err(broken) = lint::lint(plan) {
             ending::unsound(cluster, &broken)
         } else {
-            let end = self.hop(cluster, plan, &ledger).await;
+            let end = self.hop(cluster, plan, gate, &ledger).await;
             ending::tell(self, cluster, plan, &ledger, end).await
         };
         let event = Kind::ClusterEnded {
@@ -133,13 +142,17 @@ impl Engine {
         ending
     }
 
-    async fn hop(&self, cluster: &Cluster, plan: &Plan, ledger: &Ledger) -> End {
+    async fn hop(&self, cluster: &Cluster, plan: &Plan, gate: &Gate, ledger: &Ledger) -> End {
         let Some(hop) = plan.hops.first() else {
             return End::Done;
         };
         for wave in &hop.waves {
+            let entered = gate.enter(wave).await;
             if self.interrupt.is_raised() {
                 return End::Interrupted;
+            }
+            if let Err(because) = entered {
+                return End::Held(because);
             }
             match self.wave(cluster, plan, hop, wave, ledger).await {
                 End::Done => {}

@@ -47,6 +47,23 @@ pub fn cluster(row: &ClusterRow, board: &Board, canvas: Canvas) -> String {
     format!("{} {}", canvas.paint.bold(&left), canvas.paint.dim(&time))
 }
 
+/// The one line of a cluster that has ended, where there are others.
+pub fn folded(row: &ClusterRow, canvas: Canvas) -> String {
+    let Some((ending, at)) = &row.ending else {
+        return String::new();
+    };
+    let state = match ending.status {
+        0 => State::Done,
+        130 => State::Waiting,
+        _ => State::Failed,
+    };
+    let time = duration(between(row.since, *at));
+    let room = canvas.width.saturating_sub(time.chars().count() + 3);
+    let text = one_line(&format!("{}: {}", row.name, ending.summary));
+    let text = format!("{:<room$}", fit(&text, room));
+    format!("{} {text} {}", mark(state, canvas), canvas.paint.dim(&time))
+}
+
 /// A host's line: mark, name, step k of n, what, and the time since it began.
 pub fn host(row: &HostRow, name_width: usize, canvas: Canvas) -> String {
     let name_width = name_width.min((canvas.width / 4).max(8));

@@ -4,12 +4,12 @@
     reason = "this is the one module that draws bars"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::board::{Board, ClusterRow};
+use super::board::{Board, ClusterRow, HostRow};
 use super::layout::{self, Canvas};
 use super::looking::{Looking, Talk};
 use super::text::Paint;
@@ -22,6 +22,8 @@ pub struct Bars {
     looking: Looking,
     looking_line: Option<ProgressBar>,
     lines: BTreeMap<(String, String), ProgressBar>,
+    /// Clusters whose ending was said.
+    folded: BTreeSet<String>,
     width: Box<dyn Fn() -> usize + Send>,
     paint: Paint,
 }
@@ -45,6 +47,7 @@ impl Bars {
             looking: Looking::default(),
             looking_line: None,
             lines: BTreeMap::new(),
+            folded: BTreeSet::new(),
             width,
             paint,
         }
@@ -115,23 +118,68 @@ impl Bars {
             .map(|row| row.host.chars().count())
             .max();
         let name_width = name_width.unwrap_or_default();
+        if board.clusters.len() > 1 && cluster.ending.is_some() {
+            self.fold(cluster, canvas);
+            return;
+        }
         let head = layout::cluster(cluster, board, canvas);
-        self.line(&cluster.name, "").set_message(head);
+        let mut above = self.line(&cluster.name, "", None);
+        above.set_message(head);
+        if board.clusters.len() > 1 && cluster.awaits_its_turn() {
+            self.remove(&cluster.hosts, &cluster.name);
+            return;
+        }
         for row in &cluster.hosts {
             let text = layout::host(row, name_width, canvas);
-            self.line(&cluster.name, &row.host).set_message(text);
+            above = self.line(&cluster.name, &row.host, Some(&above));
+            above.set_message(text);
         }
     }
 
-    fn line(&mut self, cluster: &str, host: &str) -> &ProgressBar {
+    /// Says once, above all that still moves, how a cluster ended, and takes its lines away.
+    fn fold(&mut self, cluster: &ClusterRow, canvas: Canvas) {
+        if !self.folded.insert(cluster.name.clone()) {
+            return;
+        }
+        self.remove(&cluster.hosts, &cluster.name);
+        if let Some(head) = self.lines.remove(&(cluster.name.clone(), String::new())) {
+            self.drop_line(&head);
+        }
+        let _ = self.multi.println(layout::folded(cluster, canvas));
+    }
+
+    fn remove(&mut self, hosts: &[HostRow], cluster: &str) {
+        for row in hosts {
+            let place = (cluster.to_owned(), row.host.clone());
+            if let Some(line) = self.lines.remove(&place) {
+                self.drop_line(&line);
+            }
+        }
+    }
+
+    fn drop_line(&self, line: &ProgressBar) {
+        line.finish_and_clear();
+        self.multi.remove(line);
+    }
+
+    /// A line of its own for a host or, without one, for its cluster; a new one is put under the one `above`.
+    fn line(&mut self, cluster: &str, host: &str, above: Option<&ProgressBar>) -> ProgressBar {
         let multi = &self.multi;
-        self.lines
-            .entry((cluster.to_owned(), host.to_owned()))
-            .or_insert_with(|| new_line(multi))
+        let place = (cluster.to_owned(), host.to_owned());
+        let line = self.lines.entry(place).or_insert_with(|| match above {
+            Some(above) => multi.insert_after(above, bare_line()),
+            None => new_line(multi),
+        });
+        line.clone()
     }
 }
 
 fn new_line(multi: &MultiProgress) -> ProgressBar {
+    multi.add(bare_line())
+}
+
+fn bare_line() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_msg}").expect("the template is a constant");
-    multi.add(ProgressBar::no_length().with_style(style))
+    // Hidden until the lines that it belongs to take it in.
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style)
 }

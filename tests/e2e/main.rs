@@ -6,6 +6,7 @@
 )]
 
 mod common;
+mod fleet;
 mod lab;
 mod refusals;
 mod rehearse;

@@ -7,6 +7,7 @@ mod engine_rig;
 mod engine_scripts;
 mod engine_stops;
 mod facts;
+mod fleet;
 mod inventory;
 mod layering;
 mod lint;

@@ -17,6 +17,7 @@ use runner::report::progress::Bars;
 use runner::report::text::Paint;
 use runner::report::{Reporter, Show, Talk, colours, summary};
 
+mod fleet;
 mod stream;
 
 use stream::Stream;
