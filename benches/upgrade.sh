@@ -22,13 +22,8 @@ lab() {
     folder=$(dirname "$inventory")
 }
 gone() { "$runner" rehearse --destroy >/dev/null 2>&1; }
-releases() { python3 - "$inventory" <<'PY'
-import sys
-for line in open(sys.argv[1]):
-    if line.startswith("source"):
-        print(line.split('"')[1])
-PY
-}
+# A kept lab's folder of releases has newer ones than it runs, too.
+releases() { echo "${RUNNER_RELEASES:-$folder/releases}"; }
 
 pair=0
 while [ $pair -lt "$pairs" ]; do
@@ -40,7 +35,7 @@ while [ $pair -lt "$pairs" ]; do
     gone
     lab
     begin=$(date +%s%3N)
-    "$runner" upgrade --yes -i "$inventory" --to "$to" --output json --acknowledge SINGLE_MEMBER \
+    "$runner" upgrade --yes -i "$inventory" -e "releases.source=$(releases)" --to "$to" --output json --acknowledge SINGLE_MEMBER \
         --state-dir "$work/state" >"$work/runner" 2>"$work/runner.err" || { cat "$work/runner.err" >&2; exit 1; }
     wall=$(($(date +%s%3N) - begin))
     gone

@@ -19,6 +19,7 @@ use crate::transport::{Command, Output, Sink, Stage, Unreachable};
 pub mod backup;
 pub mod check;
 pub mod client;
+pub mod digest;
 pub mod file;
 pub mod leader;
 pub mod release;
@@ -242,6 +243,16 @@ impl Task<'_> {
             .engine
             .observe(self.turn.cluster, Depth::Full)
             .await
+    }
+
+    /// Looks at all members fully, unless somebody just did and nothing was done since.
+    pub(crate) async fn observe_afresh(&self) -> Result<Observation, Failure> {
+        if let Some(seen) = self.turn.ledger.seen() {
+            return Ok(seen);
+        }
+        let seen = self.observe_fully().await?;
+        self.turn.ledger.note_seen(&seen);
+        Ok(seen)
     }
 
     /// Waits a little, each time longer, up to half a second.

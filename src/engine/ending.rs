@@ -41,7 +41,7 @@ pub(crate) async fn tell(
         End::Done | End::Interrupted | End::Held(_) => true,
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
-    let members = members(engine, cluster, plan, &end).await;
+    let members = members(engine, cluster, plan, ledger, &end).await;
     let mut ending = Ending {
         cluster: cluster.name.clone(),
         status: status(&end, ledger, healthy).code(),
@@ -186,7 +186,13 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
 }
 
 /// Every member's state. Silent ones are told by their unit.
-async fn members(engine: &Engine, cluster: &Cluster, plan: &Plan, end: &End) -> Vec<MemberState> {
+async fn members(
+    engine: &Engine,
+    cluster: &Cluster,
+    plan: &Plan,
+    ledger: &Ledger,
+    end: &End,
+) -> Vec<MemberState> {
     let put_back = match end {
         End::Failed(Stop {
             host,
@@ -195,7 +201,10 @@ async fn members(engine: &Engine, cluster: &Cluster, plan: &Plan, end: &End) -> 
         }) => Some(host.as_str()),
         _ => None,
     };
-    let seen = observe(engine.transport.as_ref(), cluster, OBSERVE).await;
+    let seen = match (end, ledger.seen()) {
+        (End::Done, Some(seen)) => seen,
+        _ => observe(engine.transport.as_ref(), cluster, OBSERVE).await,
+    };
     let states = cluster.hosts.iter().map(|host| {
         let put_back = put_back == Some(host.name.as_str());
         member(

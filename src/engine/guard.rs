@@ -1,7 +1,8 @@
 //! Right before each disruptive step: is the cluster still one where this member may be stopped?
 //!
 //! Facts age. The engine asks the same predicate that the planner asked, [`crate::etcd::quorum::may_stop`], of what
-//! the members say now. It can only stop the run, never change it.
+//! the members say now: a look that is not older than [`super::FRESH`], and before which nothing was done since. It
+//! can only stop the run, never change it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,11 +51,12 @@ pub(crate) async fn guard(task: &Task<'_>) -> Result<(), Failure> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(100);
     let refused = loop {
-        let seen = task.observe_fully().await?;
+        let seen = task.observe_afresh().await?;
         let Err(reason) = verdict(&question, &seen) else {
             turn.ledger.raise_floor(highest_index(&seen));
             break None;
         };
+        turn.ledger.forget_seen();
         if began.elapsed() >= PATIENCE {
             break Some(reason);
         }

@@ -67,6 +67,9 @@ async fn act(task: &Task<'_>, action: &Action, undo: bool) -> Result<(), Failure
             causes: failure.causes(),
         },
     };
+    if !matches!(result, Ok(Outcome::Unchanged { .. })) && !is_look(action) {
+        task.turn.ledger.forget_seen();
+    }
     if may_have_changed(&result, action) {
         task.turn.ledger.note_change();
     }
@@ -87,6 +90,14 @@ fn may_have_changed(result: &Result<Outcome, Failure>, action: &Action) -> bool 
         Err(Failure::Failed(_) | Failure::Abandoned) => writes(action),
         _ => false,
     }
+}
+
+/// Whether an action only waits for what it looks at, so that its last look stands.
+fn is_look(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+    )
 }
 
 fn writes(action: &Action) -> bool {

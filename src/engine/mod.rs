@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
+use tokio::time::{Duration, Instant};
 
 use crate::event::{Ending, Kind};
+use crate::facts::Observation;
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
 use crate::plan::lint;
@@ -70,6 +72,10 @@ pub enum Failure {
     Abandoned,
 }
 
+/// How long a look at the cluster may stand for another one, while nothing was done since. Half of etcd's default
+/// election timeout (1000 ms): the members themselves would not have noticed a loss earlier.
+const FRESH: Duration = Duration::from_millis(500);
+
 /// What a run has done so far; shared by the lanes of a wave.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -77,6 +83,7 @@ pub struct Ledger {
     changed: AtomicBool,
     disrupted: AtomicBool,
     floor: AtomicU64,
+    seen: Mutex<Option<(Instant, Observation)>>,
 }
 
 /// How a hop came to its end.
@@ -279,6 +286,27 @@ impl Ledger {
     /// Whether a disruptive step of any lane has begun.
     pub fn is_disrupted(&self) -> bool {
         self.disrupted.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a look at all members, for those who ask within [`FRESH`].
+    pub fn note_seen(&self, seen: &Observation) {
+        *self.last_look() = Some((Instant::now(), seen.clone()));
+    }
+
+    /// Forgets the last look, for something was done since.
+    pub fn forget_seen(&self) {
+        *self.last_look() = None;
+    }
+
+    /// The last look, if it is fresh and nothing was done since.
+    pub fn seen(&self) -> Option<Observation> {
+        let last = self.last_look().clone();
+        last.filter(|(at, _)| at.elapsed() <= FRESH)
+            .map(|(_, seen)| seen)
+    }
+
+    fn last_look(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Observation)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a raft index that the next member to settle must have applied.

@@ -109,9 +109,10 @@ pub(crate) async fn settle(
     let mut pause = Duration::from_millis(100);
     let mut told = String::new();
     loop {
-        let seen = task.observe().await?;
+        let seen = task.observe_fully().await?;
         let lack = lacking(&want, &seen);
         if lack.is_none() && began.elapsed() >= least {
+            task.turn.ledger.note_seen(&seen);
             return Ok(unchanged(format!("healthy at {version}")));
         }
         if silent(&seen, task.turn.host) {
@@ -210,6 +211,7 @@ pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Out
             (raised.map(Version::minor) != Some(minor)).then(|| sees_words(&host.name, raised))
         });
         let Some(behind) = behind else {
+            task.turn.ledger.note_seen(&seen);
             let what = format!("every member sees cluster version {minor}");
             return Ok(if first {
                 unchanged(what)

@@ -25,7 +25,10 @@ pub(crate) async fn hand_over(
     let mut said = String::new();
     let mut pause = Duration::from_millis(50);
     loop {
-        let seen = task.observe().await?;
+        let seen = match asked {
+            None => task.observe_afresh().await?,
+            Some(_) => task.observe().await?,
+        };
         let leader = agreed_leader(&seen);
         match (leader, &asked) {
             (Some(id), None) if id != me => return Ok(unchanged(leads(task, id))),
@@ -39,6 +42,8 @@ pub(crate) async fn hand_over(
             let target = healthy_candidate(&seen, candidates)?;
             said = ask(task, target).await?;
             asked = Some(target.id);
+        } else {
+            task.turn.ledger.forget_seen();
         }
         task.pause(&mut pause).await?;
     }

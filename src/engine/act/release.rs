@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
+use super::digest::sum;
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
 use crate::plan::Outcome;
@@ -21,13 +22,14 @@ pub const SWITCH_TITLE: &str = "switch the release";
 /// Copies binaries into `<install_dir>/<version>/`, each by one rename, its digest checked before.
 ///
 /// Arguments: `bin_dir install_dir version`, then pairs of name and SHA-256. Prints the names that it copied.
-const KEEP: &str = r#"
+const KEEP: &str = concat!(
+    sum!(),
+    r#"
 set -eu
 export LC_ALL=C
 bin=$1 dir=$2/$3
 shift 3
 die() { printf '%s\n' "$1" >&2; exit 1; }
-sum() { sha256sum < "$1" | cut -d ' ' -f 1; }
 for path in "${dir%/*}" "$dir"; do
   [ ! -L "$path" ] || die "\`$path\` is a symbolic link to \`$(readlink "$path")\`"
 done
@@ -39,11 +41,11 @@ trap 'exit 143' TERM HUP INT
 while [ $# -gt 1 ]; do
   name=$1 want=$2
   shift 2
-  if [ -f "$dir/$name" ] && [ "$(sum "$dir/$name")" = "$want" ]; then continue; fi
+  if [ -f "$dir/$name" ] && [ "$(sum < "$dir/$name")" = "$want" ]; then continue; fi
   rm -f "$dir/.$name.runner."*
   tmp=$dir/.$name.runner.$$
   cat < "$bin/$name" > "$tmp"
-  got=$(sum "$tmp")
+  got=$(sum < "$tmp")
   [ "$got" = "$want" ] || die "\`$bin/$name\` has SHA-256 $got, the plan expects $want"
   chown 0:0 "$tmp"
   chmod 0755 "$tmp"
@@ -52,12 +54,15 @@ while [ $# -gt 1 ]; do
   tmp=
   printf '%s\n' "$name"
 done
-"#;
+"#
+);
 
 /// Prints the names of binaries that are not staged with the right digest. Writes nothing.
 ///
 /// Arguments: `install_dir version`, then pairs of name and SHA-256.
-const LOOK: &str = r#"
+const LOOK: &str = concat!(
+    sum!(),
+    r#"
 set -eu
 export LC_ALL=C
 dir=$1/$2
@@ -70,16 +75,19 @@ for path in "${dir%/*}" "$dir"; do
 done
 while [ $# -gt 1 ]; do
   have=
-  [ ! -f "$dir/$1" ] || [ ! -x "$dir/$1" ] || have=$(sha256sum < "$dir/$1" | cut -d ' ' -f 1)
+  [ ! -f "$dir/$1" ] || [ ! -x "$dir/$1" ] || have=$(sum < "$dir/$1")
   [ "$have" = "$2" ] || printf '%s\n' "$1"
   shift 2
 done
-"#;
+"#
+);
 
 /// Puts stdin at `<install_dir>/<version>/<name>` by one rename, its digest checked before.
 ///
 /// Arguments: `install_dir version name sha256`. A full disk or a torn upload leaves nothing.
-const UPLOAD: &str = r#"
+const UPLOAD: &str = concat!(
+    sum!(),
+    r#"
 set -eu
 export LC_ALL=C
 dir=$1/$2 name=$3 want=$4
@@ -95,13 +103,14 @@ tmp=$dir/.$name.runner.$$
 trap 'rm -f "$tmp"' EXIT
 trap 'exit 143' TERM HUP INT
 cat > "$tmp"
-got=$(sha256sum < "$tmp" | cut -d ' ' -f 1)
+got=$(sum < "$tmp")
 [ "$got" = "$want" ] || die "\`$name\` arrived with SHA-256 $got, expected $want"
 chown 0:0 "$tmp"
 chmod 0755 "$tmp"
 sync "$tmp" 2>/dev/null || sync
 mv -fT "$tmp" "$dir/$name"
-"#;
+"#
+);
 
 /// Points `bin_dir` at a staged release, each binary by one rename.
 ///
