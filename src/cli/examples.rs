@@ -25,7 +25,10 @@ Several clusters:
   runner upgrade --canary lab --max-clusters 4 --max-failures 2
                                            lab first and alone, then four at once; two may fail
   runner upgrade --window 22:00-04:00      begin no member that cannot be finished by four
-  runner upgrade --shard 1/3               the first of three control machines";
+  runner upgrade --shard 1/3               the first of three control machines
+
+The exit status is that of the cluster that ended worst. Outside the window it is 3 and nothing is
+begun; a run that the window stops between two members ends with 130, and the same command goes on.";
 
 pub(super) const PLAN: &str = "\
 Examples:

@@ -109,7 +109,8 @@ async fn after_an_interrupt_nothing_is_begun() {
 
 #[tokio::test]
 async fn outside_the_window_nothing_is_begun() {
-    let now: jiff::Zoned = "2026-11-20T12:00:00+00:00[UTC]".parse().unwrap();
+    let noon: jiff::Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+    let now = noon.to_zoned(jiff::tz::TimeZone::UTC);
     let rules = Rules {
         window: Some("22:00-04:00".parse().unwrap()),
         clock: Clock::new(move || now.clone()),

@@ -145,6 +145,7 @@ impl Bed {
         for lane in waves.flat_map(|wave| &mut wave.lanes) {
             lane.host = format!("{name}/{}", lane.host);
             for step in &mut lane.steps {
+                step.deadline_s += self.settle;
                 if let Action::Settle { least_s, .. } = &mut step.action {
                     *least_s = self.settle;
                 }
@@ -178,7 +179,8 @@ fn at_once(number: usize) -> Rules {
 
 /// A window whose clock runs with tokio's, from that time of the day on.
 fn window(window: &str, from: &str) -> Rules {
-    let from: jiff::Zoned = format!("2026-11-20T{from}:00+00:00[UTC]").parse().unwrap();
+    let from: jiff::civil::DateTime = format!("2026-11-20T{from}").parse().unwrap();
+    let from = from.to_zoned(jiff::tz::TimeZone::UTC).unwrap();
     let began = Instant::now();
     let clock = move || {
         let gone = jiff::SignedDuration::try_from(began.elapsed()).unwrap();
