@@ -15,6 +15,8 @@ pub struct Failure {
     pub problems: Vec<Problem>,
     /// What was changed on hosts; `None` for commands that never change any.
     pub changed: Option<String>,
+    /// What the run left on hosts and here on purpose.
+    pub left: Vec<String>,
     /// What to do next, if it is not said by a problem's own hint.
     pub hint: Option<String>,
 }
@@ -45,6 +47,7 @@ impl Failure {
             exit,
             problems: problems.into_iter().collect(),
             changed: None,
+            left: Vec::new(),
             hint: None,
         }
     }
@@ -53,6 +56,13 @@ impl Failure {
     #[must_use]
     pub fn changed(mut self, what: impl Into<String>) -> Self {
         self.changed = Some(what.into());
+        self
+    }
+
+    /// Says what was left on purpose.
+    #[must_use]
+    pub fn left(mut self, left: impl IntoIterator<Item = String>) -> Self {
+        self.left.extend(left);
         self
     }
 
@@ -75,6 +85,9 @@ impl Failure {
         }
         if let Some(changed) = &self.changed {
             line(&mut out, &paint.bold("changed:"), "changed:", changed);
+        }
+        for left in &self.left {
+            line(&mut out, &paint.bold("left:"), "left:", left);
         }
         let last = self.problems.iter().filter(|_| alone);
         for text in last.filter_map(|one| one.hint.as_ref()).chain(&self.hint) {

@@ -1,4 +1,21 @@
 //! What happened, as data with times. The journal, the reporters and `--output json` all read these.
+//!
+//! The grammar of a run, with one word a [`Kind`]:
+//!
+//! ```text
+//! run      = plan* cluster* ended                        plan: one a cluster, all before the first change
+//! cluster  = (hop plan)* hop? cluster_ended              a further hop is planned again, visibly
+//! hop      = (step | guarded | interrupted)*             lanes of a wave run together, so steps interleave
+//! step     = step_started step_progress* step_ended      step_started is on disk before the act
+//! failure  = step_ended(failed) step_ended(not_run)* undo_started step(undo)*
+//! ```
+//!
+//! So a journal without `ended` is of a run that was killed (or runs still), and a `step_started` without its
+//! `step_ended` names the step that was in hand. Steps that a stop leaves out get a `step_ended` with
+//! [`Outcome::NotRun`]: nothing of a plan is passed over in silence.
+//!
+//! Events are facts, not messages: words for people are made from them in [`crate::report`], and no code decides
+//! anything by a text in them. `index` counts without gaps, so a reader can tell a cut stream from an ended one.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -115,7 +132,7 @@ pub enum Kind {
     },
     /// The last event of a run.
     Ended {
-        /// The exit status of contract.md.
+        /// The exit status, as in [`crate::exit::Exit`].
         status: u8,
         /// One line for people.
         summary: String,

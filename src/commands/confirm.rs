@@ -1,6 +1,7 @@
 //! The question before hosts are changed.
 
 use std::io::{self, IsTerminal};
+use std::time::Instant;
 
 use super::context::Context;
 use super::out;
@@ -22,7 +23,10 @@ pub async fn confirm(context: &Context, question: &str) -> Result<()> {
         return Err(Failure::new(Exit::Refused, problem).changed("nothing"));
     }
     out::talk(&format!("{question} [y/N] "));
-    if is_yes(&answer().await) {
+    let asked = Instant::now();
+    let answer = answer().await;
+    context.waited(asked.elapsed());
+    if is_yes(&answer) {
         return Ok(());
     }
     Err(Failure::new(Exit::Refused, "not confirmed").changed("nothing"))

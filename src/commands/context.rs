@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -27,6 +28,8 @@ pub struct Context {
     pub place: Arc<Place>,
     /// When the command began.
     pub began: Instant,
+    /// How long people took for their answers, in milliseconds.
+    waited: AtomicU64,
 }
 
 impl Context {
@@ -41,7 +44,20 @@ impl Context {
             place,
             global,
             began: Instant::now(),
+            waited: AtomicU64::new(0),
         })
+    }
+
+    /// Notes that someone took this long for an answer.
+    pub fn waited(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// How long the command has worked so far, without waiting for answers.
+    pub fn took(&self) -> Duration {
+        let waited = Duration::from_millis(self.waited.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(waited)
     }
 
     /// Whether stdout takes one JSON object a line.

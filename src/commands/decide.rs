@@ -89,7 +89,7 @@ pub async fn decide(
             if undecided.failure.exit != Exit::Interrupted {
                 telling.no_plan(&selected.cluster.name, undecided.findings)?;
             }
-            Err(undecided.failure)
+            Err(*undecided.failure)
         }
     }
 }
@@ -164,7 +164,7 @@ fn no_release(target: &Version, error: &ReleaseError) -> Undecided {
             target.to_string(),
             reason,
         )],
-        failure: Failure::new(Exit::Refused, problem),
+        failure: Box::new(Failure::new(Exit::Refused, problem)),
     }
 }
 

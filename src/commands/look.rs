@@ -94,7 +94,7 @@ pub fn complete(cluster: &Cluster, answers: Answers) -> Result<ClusterFacts, Und
     let problems = errors.iter().map(|(_, error)| problem(error));
     Err(Undecided {
         findings,
-        failure: Failure::several(Exit::Unreachable, problems),
+        failure: Box::new(Failure::several(Exit::Unreachable, problems)),
     })
 }
 
@@ -104,14 +104,14 @@ pub struct Undecided {
     /// The same as findings; none where the run itself ends.
     pub findings: Vec<Finding>,
     /// In words, with the exit status.
-    pub failure: Failure,
+    pub failure: Box<Failure>,
 }
 
 impl From<Failure> for Undecided {
     fn from(failure: Failure) -> Self {
         Self {
             findings: Vec::new(),
-            failure,
+            failure: Box::new(failure),
         }
     }
 }

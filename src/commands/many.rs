@@ -44,9 +44,9 @@ pub async fn decide_each<'s>(
                 (planned.plan, planned.findings, Ok(decision))
             }
             Err(undecided) if undecided.failure.exit == Exit::Interrupted => {
-                return Err(undecided.failure);
+                return Err(*undecided.failure);
             }
-            Err(undecided) => (None, undecided.findings, Err(undecided.failure)),
+            Err(undecided) => (None, undecided.findings, Err(*undecided.failure)),
         };
         plans.push(ClusterPlan {
             cluster,

@@ -1,5 +1,6 @@
 //! `runner rehearse`: the same upgrade on real hosts of this machine, under a writing client.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +14,13 @@ use crate::exit::Exit;
 use crate::inventory::Inventory;
 use crate::lab::cluster::{self, Install, Layout};
 use crate::lab::releases::{self, Places};
-use crate::lab::writer::{Seen, Writer};
+use crate::lab::writer::Writer;
 use crate::lab::{self, Cancel, Dirs, Lab, LabError, Shape, Wanted};
+
+mod kept;
+mod said;
+
+use said::{Said, signs_of_life, talk, words};
 
 /// The release that a rehearsed cluster starts with, unless told otherwise.
 const FROM: &str = "3.4.23";
@@ -70,6 +76,8 @@ pub struct Upgraded {
 struct Stage {
     lab: Lab,
     writers: Vec<(String, Writer)>,
+    /// The releases that its inventory's source has.
+    releases: BTreeSet<Version>,
 }
 
 /// What is brought up.
@@ -144,8 +152,26 @@ impl Script {
         let usual = |version: &str| version.parse().expect("a version of ours");
         let to = args.to.clone().or(wanted).unwrap_or_else(|| usual(TO));
         let from = args.from.clone().unwrap_or_else(|| usual(FROM));
+        if from > to {
+            return Err(backwards(&from, &to, args));
+        }
         Ok(Self { shape, from, to })
     }
+}
+
+fn backwards(from: &Version, to: &Version, args: &Args) -> LabError {
+    let what = match (&args.to, &args.inventory) {
+        (Some(_), _) => format!("`--from {from}` is newer than `--to {to}`"),
+        (None, Some(_)) => {
+            format!("`--from {from}` is newer than {to}, the inventory's `version`")
+        }
+        (None, None) => {
+            format!("`--from {from}` is newer than {to}, to which a rehearsal goes by itself")
+        }
+    };
+    LabError::Unsupported(format!(
+        "{what}: name {from} or a newer release with `--to`"
+    ))
 }
 
 /// Brings everything up on a thread of its own; an interrupt ends that and takes away what there is.
@@ -153,9 +179,12 @@ async fn bring_up(args: Arc<Args>, script: Script) -> Result<Stage, LabError> {
     let cancel = Cancel::default();
     let flag = cancel.clone();
     let mut terminate = terminations()?;
-    let mut setting = spawn_blocking(move || set_stage(&args, &script, &flag));
+    let said = Arc::new(Said::default());
+    let heard = (!args.quiet).then(|| Arc::clone(&said));
+    let mut setting = spawn_blocking(move || set_stage(&args, &script, &flag, &said));
     let joined = tokio::select! {
         joined = &mut setting => joined,
+        () = signs_of_life(heard) => unreachable!("they never end"),
         _ = tokio::signal::ctrl_c() => { cancel.cancel(); setting.await }
         _ = terminate.recv() => { cancel.cancel(); setting.await }
     };
@@ -165,10 +194,15 @@ async fn bring_up(args: Arc<Args>, script: Script) -> Result<Stage, LabError> {
     Ok(stage)
 }
 
-fn set_stage(args: &Args, script: &Script, cancel: &Cancel) -> Result<Stage, LabError> {
+fn set_stage(
+    args: &Args,
+    script: &Script,
+    cancel: &Cancel,
+    said: &Said,
+) -> Result<Stage, LabError> {
     let say = |text: &str| {
         if !args.quiet {
-            talk(text);
+            said.say(text);
         }
     };
     lab::ensure_tools(cancel, &say)?;
@@ -177,7 +211,10 @@ fn set_stage(args: &Args, script: &Script, cancel: &Cancel) -> Result<Stage, Lab
         let source = clusters.map(|cluster| &cluster.releases).next();
         Places::new(args.releases.as_deref(), source, &args.dirs)
     };
-    let found = places.find(&[&script.from, &script.to], cancel, &say)?;
+    let mut found = places.find(&[&script.from, &script.to], cancel, &say)?;
+    if args.keep {
+        found.append(&mut places.newer(&script.to, cancel, &say)?);
+    }
     let mut lab = Lab::boot(&args.dirs, &script.shape.hosts(), cancel, &say)?;
     let folder = lab.folder().join("releases");
     releases::gather(&found, &folder)?;
@@ -205,7 +242,11 @@ fn set_stage(args: &Args, script: &Script, cancel: &Cancel) -> Result<Stage, Lab
     if args.keep {
         lab.keep()?;
     }
-    Ok(Stage { lab, writers })
+    Ok(Stage {
+        lab,
+        writers,
+        releases: found.into_keys().collect(),
+    })
 }
 
 fn take_down(
@@ -229,7 +270,10 @@ fn take_down(
         );
     }
     if args.keep {
-        show(args, &visit(&stage.lab));
+        show(
+            args,
+            &kept::visit(&stage.lab, kept::next(&script.to, &stage.releases)),
+        );
         stage.lab.leave()?;
     } else {
         stage.lab.destroy()?;
@@ -244,34 +288,6 @@ fn ending(upgraded: Option<Upgraded>, is_clean: bool) -> Exit {
         Some(_) if !is_clean => Exit::NeedsPerson,
         Some(_) => Exit::Done,
     }
-}
-
-/// What the client saw, for people.
-fn words(cluster: &str, seen: &Seen) -> String {
-    let seconds = Duration::from_millis(seen.wrote_for_ms).as_secs_f64();
-    let mut text = format!(
-        "client of `{cluster}`: {} writes acknowledged in {seconds:.1} s, {} lost, longest gap {} ms, {} attempts made again\n",
-        seen.acknowledged, seen.lost, seen.longest_gap_ms, seen.errors
-    );
-    let told = [("lost", &seen.lost_examples), ("not read", &seen.unread)];
-    for (title, examples) in told {
-        for example in examples {
-            text.extend(["  ", title, ": ", example, "\n"].map(str::to_owned));
-        }
-    }
-    text
-}
-
-fn visit(lab: &Lab) -> String {
-    let inventory = lab.inventory();
-    let inventory = inventory.display();
-    let config = lab.ssh_config();
-    let address = lab.hosts().first().map(|host| host.address.to_string());
-    format!(
-        "the lab is kept:\n  runner status -i {inventory}\n  ssh -F {} root@{}\n  runner rehearse --destroy\n",
-        config.display(),
-        address.unwrap_or_default(),
-    )
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -301,11 +317,6 @@ fn refuse(error: &LabError) -> Exit {
     Exit::Refused
 }
 
-/// Talk goes to stderr; a closed one must not end the run.
-fn talk(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
 /// Data goes to stdout, unless that carries JSON.
 fn show(args: &Args, text: &str) {
     let _ = if args.json {
@@ -333,17 +344,24 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_saw_is_one_line_and_its_examples() {
-        let seen = Seen {
-            acknowledged: 3,
-            lost: 1,
-            lost_examples: vec!["key at member".to_owned()],
-            longest_gap_ms: 40,
-            wrote_for_ms: 1500,
-            ..Seen::default()
+    fn a_way_back_is_refused_and_the_message_says_what_to_pass() {
+        let mut args = Args {
+            inventory: None,
+            members: None,
+            from: Some("3.5.30".parse().unwrap()),
+            to: None,
+            releases: None,
+            keep: false,
+            quiet: true,
+            json: false,
+            dirs: Dirs::of_user(),
         };
-        let text = words("lab", &seen);
-        assert!(text.contains("3 writes acknowledged in 1.5 s, 1 lost, longest gap 40 ms"));
-        assert!(text.ends_with("  lost: key at member\n"));
+        let refused = Script::of(&args).unwrap_err().to_string();
+        assert!(
+            refused.contains("name 3.5.30 or a newer release with `--to`"),
+            "{refused}"
+        );
+        args.to = args.from.clone();
+        assert_eq!(Script::of(&args).unwrap().to, "3.5.30".parse().unwrap());
     }
 }

@@ -146,12 +146,13 @@ fn find(context: &Context, id: &str) -> Result<Run> {
             ))
         }
         _ => {
-            let ids: Vec<String> = runs.into_iter().map(|run| run.id).collect();
-            let what = format!("`{id}` is the beginning of {} runs", ids.len());
-            Err(Failure::new(
-                Exit::Usage,
-                Problem::new(what).because(ids.join(", ")),
-            ))
+            let what = format!("`{id}` is the beginning of {} runs", runs.len());
+            let newest = runs.iter().rev().take(3).map(|run| run.id.as_str());
+            let newest = newest.collect::<Vec<_>>().join(", ");
+            let problem = Problem::new(what)
+                .because(format!("the newest of them: {newest}"))
+                .hint("write more of the id; `runner runs list` shows all");
+            Err(Failure::new(Exit::Usage, problem))
         }
     }
 }
@@ -169,11 +170,19 @@ fn told(replay: &Replay, verbose: u8) -> String {
             let _ = writeln!(text, "{} {line}", clock(event.at));
         }
         if let Kind::Ended {
-            clusters, took_ms, ..
+            status,
+            summary,
+            clusters,
+            took_ms,
         } = &event.kind
         {
-            endings(&mut text, clusters, *took_ms);
+            endings(&mut text, clusters);
+            ended(&mut text, *status, summary, *took_ms);
         }
+    }
+    let is_over = |event: &Event| matches!(event.kind, Kind::Ended { .. });
+    if !replay.events.last().is_some_and(is_over) {
+        unended(&mut text, &board);
     }
     if replay.torn.is_some() {
         text.push_str("the last line is torn: runner was killed while it wrote, before the act\n");
@@ -181,21 +190,118 @@ fn told(replay: &Replay, verbose: u8) -> String {
     text
 }
 
-fn endings(text: &mut String, clusters: &[Ending], took_ms: u64) {
+fn endings(text: &mut String, clusters: &[Ending]) {
     for ending in clusters {
-        let _ = writeln!(
-            text,
-            "changed: {}: {}",
-            ending.cluster,
-            one_line(&changed(ending))
+        let mut line = |label: &str, said: &str| {
+            let _ = writeln!(text, "{label}: {}", one_line(said));
+        };
+        ending
+            .causes
+            .iter()
+            .for_each(|cause| line("because", cause));
+        line(
+            "changed",
+            &format!("{}: {}", ending.cluster, changed(ending)),
         );
-        for left in &ending.left {
-            let _ = writeln!(text, "left: {}", one_line(left));
+        ending.left.iter().for_each(|left| line("left", left));
+        if !ending.hint.is_empty() {
+            line("hint", &ending.hint);
         }
     }
-    let _ = writeln!(text, "took {}", duration(Duration::from_millis(took_ms)));
+}
+
+fn ended(text: &mut String, status: u8, summary: &str, took_ms: u64) {
+    let time = duration(Duration::from_millis(took_ms));
+    let _ = writeln!(
+        text,
+        "exit status {status} after {time}: {}",
+        one_line(summary)
+    );
+}
+
+/// What a run without an ending was at.
+fn unended(text: &mut String, board: &Board) {
+    text.push_str("no ending: it runs still, or was killed\n");
+    for (cluster, host) in board.busy() {
+        let (cluster, at, what) = (&cluster.name, &host.host, one_line(&host.what));
+        let _ = writeln!(text, "in hand: {cluster}/{at}: {what}");
+    }
+    text.push_str(
+        "hint: `runner status` shows the members; `runner upgrade --resume` goes on where a run was killed\n",
+    );
 }
 
 fn unreadable(error: &journal::JournalError) -> Failure {
     Failure::new(Exit::Usage, Problem::of(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::StepId;
+
+    fn event(index: u64, kind: Kind) -> Event {
+        Event {
+            format: FORMAT,
+            run: "r".to_owned(),
+            index,
+            at: Timestamp::UNIX_EPOCH,
+            kind,
+        }
+    }
+
+    fn ending() -> Ending {
+        Ending {
+            cluster: "prod".to_owned(),
+            status: 5,
+            summary: "step 2 of 9 failed".to_owned(),
+            causes: vec!["the disk is full".to_owned()],
+            members: Vec::new(),
+            changed: false,
+            hint: "make room".to_owned(),
+            left: vec!["a backup".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_run_that_failed_shows_causes_hint_and_status() {
+        let kind = Kind::Ended {
+            status: 5,
+            summary: "prod: step 2 of 9 failed".to_owned(),
+            clusters: vec![ending()],
+            took_ms: 61_000,
+        };
+        let replay = Replay {
+            events: vec![event(0, kind)],
+            torn: None,
+        };
+        assert_eq!(
+            told(&replay, 0),
+            "because: the disk is full\nchanged: prod: nothing\nleft: a backup\nhint: make room\n\
+             exit status 5 after 1m 01s: prod: step 2 of 9 failed\n"
+        );
+    }
+
+    #[test]
+    fn a_run_that_was_killed_says_so_and_that_its_last_line_is_torn() {
+        let kind = Kind::StepStarted {
+            cluster: "prod".to_owned(),
+            host: "etcd-1".to_owned(),
+            step: StepId(4),
+            what: "stop etcd.service".to_owned(),
+            undo: false,
+        };
+        let replay = Replay {
+            events: vec![event(0, kind)],
+            torn: Some("{\"form".to_owned()),
+        };
+        let text = told(&replay, 0);
+        assert!(text.contains("stop etcd.service"), "{text}");
+        assert!(
+            text.contains("no ending: it runs still, or was killed"),
+            "{text}"
+        );
+        assert!(text.contains("`runner upgrade --resume`"), "{text}");
+        assert!(text.ends_with("before the act\n"), "{text}");
+    }
 }

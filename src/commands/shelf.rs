@@ -1,5 +1,8 @@
 //! Releases that a run has found already: many clusters need the same few, and verifying one takes a second.
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use tokio::sync::Mutex;
 
 use super::session::Session;
@@ -10,8 +13,11 @@ use crate::facts::{Arch, ClusterFacts};
 use crate::inventory::{ReleaseSource, Selected};
 use crate::plan::path::Available;
 use crate::plan::upgrade;
-use crate::releases::{self, Release, ReleaseError};
-use crate::report::Talk;
+use crate::releases::{self, Progress, Release, ReleaseError};
+use crate::report::{Talk, Voice};
+
+/// The time between two words about a download.
+const TOLD_EVERY: Duration = Duration::from_millis(200);
 
 /// What can be had from which source, and what was fetched and verified. Only what succeeded is kept.
 #[derive(Default)]
@@ -118,10 +124,33 @@ async fn fetch(
         hosts: Vec::new(),
     });
     let (source, cache) = (source.clone(), session.context.cache_dir());
-    let work = blocking(move || releases::locate(&source, &version, arch, &cache));
+    let voice = session.voice.clone();
+    let work = blocking(move || {
+        let told = Cell::new(None);
+        let watch = |progress: Progress<'_>| tell(&voice, &told, progress);
+        releases::locate_with(&source, &version, arch, &cache, &watch)
+    });
     let found = session.or_interrupt(work).await;
     session.voice.talk(Talk::Over);
     found
+}
+
+/// Tells how getting a release goes on; downloads at most as often as a screen can show.
+fn tell(voice: &Voice, told: &Cell<Option<Instant>>, progress: Progress<'_>) {
+    let (what, bytes) = match progress {
+        Progress::Downloading { done, total, .. } => {
+            let recent = told.get().is_some_and(|at| at.elapsed() < TOLD_EVERY);
+            if recent && total != Some(done) {
+                return;
+            }
+            told.set(Some(Instant::now()));
+            ("downloading".to_owned(), Some((done, total)))
+        }
+        Progress::Waiting => ("waiting for another run that gets it".to_owned(), None),
+        Progress::Unpacking { .. } => ("unpacking".to_owned(), None),
+        Progress::CacheDamaged { what } => (format!("getting it anew: {what}"), None),
+    };
+    voice.talk(Talk::Progress { what, bytes });
 }
 
 /// Runs what waits for disks and networks beside the runtime's own threads. A panic in it stays a panic.

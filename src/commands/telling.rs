@@ -143,7 +143,7 @@ impl<'a> Telling<'a> {
     /// # Errors
     /// As [`Self::tell`].
     pub fn end(&self, status: u8, summary: &str, clusters: Vec<Ending>) -> Result<()> {
-        let took_ms = u64::try_from(self.context.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took_ms = u64::try_from(self.context.took().as_millis()).unwrap_or(u64::MAX);
         self.tell(Kind::Ended {
             status,
             summary: summary.to_owned(),

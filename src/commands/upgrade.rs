@@ -253,7 +253,11 @@ fn conclude(
     if exit == Exit::Done {
         return Ok(exit);
     }
-    Err(Failure::several(exit, problems(fleet, refusals)).changed(said_changed(fleet)))
+    let bad = fleet.endings.iter().filter(|ending| ending.status != 0);
+    let left = bad.flat_map(|ending| ending.left.clone());
+    Err(Failure::several(exit, problems(fleet, refusals))
+        .changed(said_changed(fleet))
+        .left(left))
 }
 
 fn ended(context: &Context, fleet: &Fleet) -> String {
@@ -261,7 +265,7 @@ fn ended(context: &Context, fleet: &Fleet) -> String {
     let many = fleet.endings.len() > 1;
     let mut text = String::new();
     if !many || context.global.verbose > 0 {
-        text = summary::text(&fleet.endings, context.began.elapsed(), paint);
+        text = summary::text(&fleet.endings, context.took(), paint);
     }
     if many {
         text.push_str(&many::endings(fleet, paint));

@@ -163,6 +163,11 @@ impl Turn<'_> {
         self.ledger.leave(what);
     }
 
+    /// Notes something that stays on this host on purpose; the same on several hosts is told once.
+    pub fn leave_here(&self, what: String) {
+        self.ledger.leave_on(what, &self.host.name);
+    }
+
     /// Whether a disruptive step of this lane has begun.
     pub fn is_disrupted(&self) -> bool {
         self.disrupted.load(Ordering::Relaxed)
@@ -264,12 +269,21 @@ impl Task<'_> {
 
     /// Tells what is awaited.
     pub(crate) fn progress(&self, what: &str) -> Result<(), Failure> {
+        self.tell(what, None)
+    }
+
+    /// Tells how far a transfer is, in bytes.
+    pub(crate) fn transferred(&self, what: &str, done: u64, all: u64) -> Result<(), Failure> {
+        self.tell(what, Some((done.min(all), all)))
+    }
+
+    fn tell(&self, what: &str, bytes: Option<(u64, u64)>) -> Result<(), Failure> {
         let recorded = self.turn.engine.recorder.record(Kind::StepProgress {
             cluster: self.turn.cluster.name.clone(),
             host: self.turn.host.name.clone(),
             step: self.step,
             what: what.to_owned(),
-            bytes: None,
+            bytes,
         });
         recorded.map_err(Failure::Journal)
     }

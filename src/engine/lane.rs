@@ -1,6 +1,20 @@
 //! Runs the steps of a lane in order; undoes them, newest first, when one fails.
 //!
 //! For each step: guard if it is disruptive, journal, act, journal. Time is measured here and nowhere else.
+//!
+//! ```text
+//! interrupted, and the member not touched yet? ──► stop here, at a safe point
+//! disruptive? ──► guard: look at the cluster again; refused ──► stop
+//! step_started on disk ──► act ──► step_ended
+//!                           └─ failed ──► the rest is not run; undo what has begun, newest first
+//! ```
+//!
+//! Once a disruptive step has begun, an interrupt no longer stops the lane: the member would stay down. It runs on
+//! until the member has settled or has been put back. Only a second interrupt ends the waiting, and that ending says
+//! that a person is needed.
+//!
+//! What a step does is in [`super::act`]; what it must wait for, in [`super::wait`]; whether the cluster bears it, in
+//! [`super::guard`]. None of them decides what comes next: the plan has, and here is the one loop that follows it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

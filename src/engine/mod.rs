@@ -5,10 +5,10 @@
 //! ([`crate::journal`]). A member that fails is put back by the undo of its own steps, and how the cluster is then
 //! is looked at afresh (`ending`), never inferred.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::time::{Duration, Instant};
@@ -79,11 +79,29 @@ const FRESH: Duration = Duration::from_millis(500);
 /// What a run has done so far; shared by the lanes of a wave.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    left: Mutex<Vec<String>>,
+    left: Mutex<Vec<Left>>,
     changed: AtomicBool,
     disrupted: AtomicBool,
     floor: AtomicU64,
     seen: Mutex<Option<(Instant, Observation)>>,
+}
+
+/// Something that stays on purpose.
+#[derive(Debug)]
+struct Left {
+    what: String,
+    /// On these hosts; none where `what` says it all.
+    hosts: BTreeSet<String>,
+}
+
+impl Left {
+    fn words(&self) -> String {
+        let hosts: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
+        match hosts.as_slice() {
+            [] => self.what.clone(),
+            hosts => format!("{} on {}", self.what, hosts.join(", ")),
+        }
+    }
 }
 
 /// How a hop came to its end.
@@ -253,18 +271,32 @@ fn chain(error: &dyn std::error::Error) -> Vec<String> {
 impl Ledger {
     /// Notes something that stays on purpose when the run ends.
     pub fn leave(&self, what: String) {
-        self.left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(what);
+        let hosts = BTreeSet::new();
+        self.lock().push(Left { what, hosts });
+    }
+
+    /// Notes something that stays on a host on purpose; the same on several hosts is told once.
+    pub fn leave_on(&self, what: String, host: &str) {
+        let mut left = self.lock();
+        let known = left
+            .iter_mut()
+            .find(|left| left.what == what && !left.hosts.is_empty());
+        match known {
+            Some(known) => drop(known.hosts.insert(host.to_owned())),
+            None => left.push(Left {
+                what,
+                hosts: BTreeSet::from([host.to_owned()]),
+            }),
+        }
     }
 
     /// What stays on purpose.
     pub fn left(&self) -> Vec<String> {
-        self.left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().iter().map(Left::words).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that something on a host is, or may be, different now.

@@ -1,7 +1,7 @@
 //! etcd releases for the lab: from given folders, else from Debian's packages, else from where the inventory
 //! says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -163,6 +163,59 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Releases newer than `version`, for a lab that is kept: those of the given folders, else those that Debian
+    /// has. One that cannot be had is told and left out, because nothing depends on it.
+    ///
+    /// # Errors
+    /// [`LabError::Interrupted`] alone.
+    pub fn newer(
+        &self,
+        version: &Version,
+        cancel: &Cancel,
+        say: &dyn Fn(&str),
+    ) -> Result<BTreeMap<Version, PathBuf>, LabError> {
+        let mut found = BTreeMap::new();
+        let wanted = self.offered(cancel).unwrap_or_else(|error| {
+            say(&format!(
+                "note: no newer releases for the kept lab: {error}"
+            ));
+            BTreeSet::new()
+        });
+        for newer in wanted.into_iter().filter(|offered| offered > version) {
+            match self.find(&[&newer], cancel, say) {
+                Ok(folders) => found.extend(folders),
+                Err(error) => say(&format!("note: etcd {newer} is left out: {error}")),
+            }
+        }
+        cancel.check()?;
+        Ok(found)
+    }
+
+    /// Versions that the given folders have; without folders, those of Debian's suites.
+    fn offered(&self, cancel: &Cancel) -> Result<BTreeSet<Version>, LabError> {
+        let mut offered = BTreeSet::new();
+        let mut is_listed = false;
+        for source in &self.sources {
+            if let Available::Listed(there) = available(source)? {
+                is_listed = true;
+                offered.extend(there);
+            }
+        }
+        if is_listed {
+            return Ok(offered);
+        }
+        make(&self.dirs.cache)?;
+        let lock = self.dirs.cache.join("releases.lock");
+        let _lock = Locked::take(&lock, cancel, &|| ())?;
+        let indexes = Index::read_all(&self.dirs.cache.join("apt"), cancel)?;
+        Ok(indexes
+            .into_iter()
+            .filter_map(|index| index.version.ok())
+            .collect())
+    }
+}
+
 /// Makes one folder `into` with a link for each release: what an inventory's `[releases] source` names.
 ///
 /// # Errors
@@ -215,5 +268,35 @@ mod tests {
         gather(&found, &folder.path().join("all")).unwrap();
         assert!(folder.path().join("all/3.5.16/etcd").is_file());
         assert!(!has_binaries(&folder.path().join("all/3.5.16")));
+    }
+
+    #[test]
+    fn a_kept_lab_gets_the_newer_releases_of_the_given_folder_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for version in ["3.4.23", "3.5.16", "3.5.30"] {
+            let release = folder.path().join(version);
+            std::fs::create_dir(&release).unwrap();
+            std::fs::write(release.join("etcd"), "not etcd").unwrap();
+            std::fs::write(release.join("etcdctl"), "not etcdctl").unwrap();
+        }
+        let places = Places {
+            sources: vec![source(folder.path())],
+            dirs: Dirs {
+                state: folder.path().join("state"),
+                cache: folder.path().join("cache"),
+            },
+        };
+        let offered = places.offered(&Cancel::default()).unwrap();
+        assert_eq!(offered.len(), 3);
+        let told = std::cell::RefCell::new(Vec::new());
+        let say = |text: &str| told.borrow_mut().push(text.to_owned());
+        let newer = places.newer(&"3.5.16".parse().unwrap(), &Cancel::default(), &say);
+        assert!(newer.unwrap().is_empty(), "what is no etcd is left out");
+        let told = told.into_inner();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("note: etcd 3.5.30 is left out"),
+            "{told:?}"
+        );
     }
 }

@@ -4,7 +4,28 @@
 //! a host) run together; a lane's [`Step`]s run in order. **No wave has two lanes with a disruptive step**: the
 //! shape is the safety argument, and `lint` holds it.
 //!
-//! How one comes about, each in its module:
+//! The waves of an upgrade of three members, where `etcd-3` leads:
+//!
+//! ```text
+//! stage    etcd-1: stage, check flags │ etcd-2: stage, check flags │ etcd-3: stage, check flags
+//! backup   etcd-3: take, bring here, prune
+//! member   etcd-1: move leader, stop!, switch, start, settle
+//! member   etcd-2: move leader, stop!, switch, start, settle
+//! member   etcd-3: move leader, stop!, switch, start, settle
+//! finish   etcd-3: await the cluster version
+//! ```
+//!
+//! `!` is disruptive: the [`engine`](crate::engine) asks the cluster once more right before it, and refuses if the
+//! cluster could not bear it. Each step carries its own [`Undo`]: when a settle fails, the steps of that lane are
+//! taken back newest first, so "start, switch, stop" become "stop, switch back, start". A step that only looked has
+//! nothing to undo.
+//!
+//! A plan is complete: who carries it out looks nothing up and chooses nothing. That makes it the dry run, the
+//! thing a person says yes to, the first event of the journal, and what tests compare.
+//!
+//! # How one comes about
+//!
+//! Each in its module:
 //!
 //! 1. [`preflight`] asks whether the cluster may be touched at all and says so in [`Finding`]s;
 //! 2. [`path`] finds the releases to pass, by the catalogue of [`crate::etcd::catalogue`];

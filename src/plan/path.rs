@@ -170,10 +170,9 @@ pub(super) fn older(from: &Version, to: &Version) -> Finding {
         to.to_string(),
         format!("members run {from}, and an upgrade does not lead to the older {to}"),
     )
-    .hint(
-        "while the cluster is mixed `runner rollback` puts the previous release back; \
-         afterwards `runner restore` leads back to a backup",
-    )
+    .hint(format!(
+        "choose {from} or a newer release with `--to` or as the cluster's `version`"
+    ))
 }
 
 fn target_missing(to: &Version, available: &Available) -> Finding {

@@ -29,7 +29,7 @@ pub struct ClusterRow {
     pub steps: usize,
     /// Steps of that hop that have ended.
     pub ended: usize,
-    /// When its first plan came.
+    /// When its first step began; until then, when its plan came.
     pub since: Timestamp,
     /// How it ended, and when.
     pub ending: Option<(Ending, Timestamp)>,
@@ -88,6 +88,7 @@ impl Board {
                 what,
                 undo,
             } => {
+                self.step_started(cluster, at);
                 self.on(cluster, host, |row| row.start(*step, what, *undo, at));
             }
             Kind::StepProgress {
@@ -154,6 +155,14 @@ impl Board {
         match self.clusters.iter_mut().find(|row| row.name == name) {
             Some(known) => *known = row,
             None => self.clusters.push(row),
+        }
+    }
+
+    /// The time between a plan and its first step is the user's, who was asked.
+    fn step_started(&mut self, cluster: &str, at: Timestamp) {
+        let row = self.clusters.iter_mut().find(|row| row.name == cluster);
+        if let Some(row) = row.filter(|row| !row.has_begun()) {
+            row.since = at;
         }
     }
 

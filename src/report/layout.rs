@@ -36,7 +36,7 @@ pub fn cluster(row: &ClusterRow, board: &Board, canvas: Canvas) -> String {
         (None, 1) => ", stopping after this member",
         (None, _) => ", abandoned",
     };
-    let steps = format!("step {} of {}", row.ended.min(row.steps), row.steps);
+    let steps = format!("{} of {} steps done", row.ended.min(row.steps), row.steps);
     let left = if canvas.width >= WIDE {
         format!("{} {}{hops}, {steps}{stopping}", row.name, row.hop)
     } else {

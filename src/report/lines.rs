@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use super::board::{Board, State};
 use super::looking::{Looking, Talk};
 use super::phrase::Phrases;
-use super::text::{between, clock, duration, one_line};
+use super::text::{between, bytes, clock, duration, one_line};
 use crate::event::{Event, Kind};
 
-/// After this long without a line, what is awaited is named. contract.md promises 30 s; the rest is for a consumer
+/// After this long without a line, what is awaited is named. 30 s are promised; the rest is for a consumer
 /// thread that got its turn late.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 /// A transfer says how far it is at most this often.
@@ -65,10 +65,13 @@ impl Lines {
         match talk {
             Talk::Say { text, .. } => self.write(text.trim_end()),
             Talk::Began { what, .. } => self.line(&one_line(what), now),
-            Talk::Answered { .. } | Talk::Over => {}
+            Talk::Answered { .. } | Talk::Progress { .. } | Talk::Over => {}
         }
         if let Some(failed) = self.looking.apply(talk, now) {
             self.line(&failed, now);
+        }
+        if matches!(talk, Talk::Progress { .. }) {
+            self.looked(now);
         }
     }
 
@@ -91,6 +94,14 @@ impl Lines {
         }
     }
 
+    /// Says how far a download is, when there was no line for a while.
+    fn looked(&mut self, now: Timestamp) {
+        let is_due = self.last.is_none_or(|last| between(last, now) >= TRANSFER);
+        if let Some(said) = self.looking.awaited(now).filter(|_| is_due) {
+            self.line(&said, now);
+        }
+    }
+
     fn awaited(&self, now: Timestamp) -> Vec<String> {
         self.board
             .busy()
@@ -101,10 +112,12 @@ impl Lines {
                 } else {
                     ""
                 };
-                let note = if host.note.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({})", one_line(&host.note))
+                let note = match (host.note.as_str(), host.bytes) {
+                    ("", _) => String::new(),
+                    (note, None) => format!(" ({})", one_line(note)),
+                    (note, Some((done, all))) => {
+                        format!(" ({}: {} of {})", one_line(note), bytes(done), bytes(all))
+                    }
                 };
                 let what = one_line(&host.what);
                 let since = clock(host.since);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::layout::Canvas;
-use super::text::{between, count, duration, fit, one_line};
+use super::text::{between, bytes, duration, fit, one_line};
 
 /// What commands say to people while they look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,13 @@ pub enum Talk {
         host: String,
         /// Why it cannot be asked.
         failed: Option<String>,
+    },
+    /// How far what began is.
+    Progress {
+        /// In a few words: "waiting for another run", "unpacking".
+        what: String,
+        /// Bytes done and, if known, in all.
+        bytes: Option<(u64, Option<u64>)>,
     },
     /// What began is over.
     Over,
@@ -45,6 +52,7 @@ struct Phase {
     hosts: usize,
     missing: Vec<String>,
     since: Timestamp,
+    note: String,
 }
 
 impl Looking {
@@ -57,6 +65,7 @@ impl Looking {
                     hosts: hosts.len(),
                     missing: hosts.clone(),
                     since: now,
+                    note: String::new(),
                 });
                 None
             }
@@ -65,6 +74,12 @@ impl Looking {
                     phase.missing.retain(|missing| missing != host);
                 }
                 failed.as_ref().map(|why| one_line(why))
+            }
+            Talk::Progress { what, bytes } => {
+                if let Some(phase) = self.now.last_mut() {
+                    phase.note = noted(what, *bytes);
+                }
+                None
             }
             Talk::Over => {
                 self.now.pop();
@@ -94,13 +109,25 @@ impl Looking {
 impl Phase {
     fn said(&self) -> String {
         if self.hosts == 0 {
-            return self.what.clone();
+            return match self.note.as_str() {
+                "" => self.what.clone(),
+                note => format!("{}: {note}", self.what),
+            };
         }
         let answered = self.hosts - self.missing.len();
-        let mut text = format!("{}: {answered} of {}", self.what, count(self.hosts, "host"));
+        let mut text = format!("{}: {answered} answered", self.what);
         if !self.missing.is_empty() && answered > 0 {
             text = format!("{text}, awaiting {}", one_line(&self.missing.join(", ")));
         }
         text
+    }
+}
+
+fn noted(what: &str, transfer: Option<(u64, Option<u64>)>) -> String {
+    let what = one_line(what);
+    match transfer {
+        Some((done, Some(all))) => format!("{what} {} of {}", bytes(done), bytes(all)),
+        Some((done, None)) => format!("{what} {}", bytes(done)),
+        None => what,
     }
 }

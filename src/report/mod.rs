@@ -20,6 +20,7 @@ pub mod looking;
 pub mod phrase;
 pub mod progress;
 pub mod summary;
+pub mod terminal;
 pub mod text;
 
 use json::Json;
@@ -204,15 +205,6 @@ fn show(reporters: &mut [Reporter], message: Message) {
 
 fn each(reporters: &mut [Reporter], mut act: impl FnMut(&mut Reporter)) {
     reporters.iter_mut().for_each(&mut act);
-}
-
-/// The width of the terminal on stderr; 80 where it does not say.
-pub fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr())
-        .ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|width| *width > 0)
-        .unwrap_or(80)
 }
 
 /// Whether to colour what goes to a stream, from the flag, `NO_COLOR` and whether it is a terminal.

@@ -148,7 +148,7 @@ fn no_plan(findings: &[Finding]) -> &'static str {
     }
 }
 
-/// The severity in the words of contract.md.
+/// The severity in one word.
 pub fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Block => "block",
@@ -170,7 +170,7 @@ fn ended(outcome: &Outcome, took_ms: u64) -> String {
     match outcome {
         Outcome::Changed { what } if what.is_empty() => format!("done after {time}"),
         Outcome::Changed { what } => format!("done after {time}: {what}"),
-        Outcome::Unchanged { why } => format!("unchanged: {why}"),
+        Outcome::Unchanged { why } => format!("ok after {time}: {why}"),
         Outcome::Failed { causes } => format!("failed after {time}: {}", causes.join(": ")),
         Outcome::NotRun { because } => format!("not run: {because}"),
     }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::board::{Board, ClusterRow, HostRow};
 use super::layout::{self, Canvas};
 use super::looking::{Looking, Talk};
+use super::terminal::{self, Unechoed};
 use super::text::Paint;
 use crate::event::Event;
 
@@ -26,13 +27,19 @@ pub struct Bars {
     folded: BTreeSet<String>,
     width: Box<dyn Fn() -> usize + Send>,
     paint: Paint,
+    /// Held from the first bar to the last.
+    unechoed: Option<Unechoed>,
+    is_screen: bool,
 }
 
 impl Bars {
     /// Bars on stderr; the width is asked again at each drawing, since terminals change size.
     pub fn stderr(paint: Paint) -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(20);
-        Self::on(target, Box::new(super::terminal_width), paint)
+        Self {
+            is_screen: true,
+            ..Self::on(target, Box::new(terminal::width), paint)
+        }
     }
 
     /// Bars on any target; tests draw into memory.
@@ -50,6 +57,8 @@ impl Bars {
             folded: BTreeSet::new(),
             width,
             paint,
+            unechoed: None,
+            is_screen: false,
         }
     }
 
@@ -80,6 +89,9 @@ impl Bars {
         };
         self.draw_looking(canvas);
         let board = std::mem::take(&mut self.board);
+        if self.is_screen && self.unechoed.is_none() && board.busy().next().is_some() {
+            self.unechoed = Unechoed::stdin();
+        }
         // A plan alone draws nothing: it may wait for an answer, and the question must stay readable.
         for cluster in board.clusters.iter().filter(|row| row.has_begun()) {
             self.draw_cluster(cluster, &board, canvas);
@@ -93,6 +105,7 @@ impl Bars {
         for line in self.lines.values() {
             line.abandon();
         }
+        self.unechoed = None;
     }
 
     fn draw_looking(&mut self, canvas: Canvas) {

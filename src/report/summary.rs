@@ -1,4 +1,4 @@
-//! The ending for people: each cluster, its members, what was changed, what was left, how long it took.
+//! The ending for people: each cluster, what was changed, what was left, how long it took.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -21,20 +21,6 @@ pub fn text(endings: &[Ending], took: Duration, paint: Paint) -> String {
 fn cluster(out: &mut String, ending: &Ending, paint: Paint) {
     let head = format!("{}: {}", ending.cluster, ending.summary);
     let _ = writeln!(out, "{} {}", paint.green("✔"), one_line(&head));
-    let width = ending
-        .members
-        .iter()
-        .map(|member| member.host.chars().count())
-        .max();
-    let width = width.unwrap_or_default();
-    for member in &ending.members {
-        let _ = writeln!(
-            out,
-            "  {:<width$}  {}",
-            one_line(&member.host),
-            one_line(&member.state)
-        );
-    }
     let _ = writeln!(
         out,
         "{} {}",

@@ -1,6 +1,8 @@
 //! The one way to a host: run a POSIX script there. A trait, so that the simulator can stand in for SSH.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,11 +39,17 @@ pub struct Command {
     pub input: Input,
     /// Where its stdout goes.
     pub output: Sink,
+    /// Counts what was sent of a file, for whoever shows it.
+    pub meter: Option<Meter>,
     /// The most it may take. The script is killed on the host when it is over.
     pub deadline: Duration,
     /// Whether root is needed; the transport uses the host's `become` if the login user is not root.
     pub privileged: bool,
 }
+
+/// Counts bytes of a transfer; clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<AtomicU64>);
 
 /// What a script reads on stdin.
 #[derive(Clone, Debug, Default)]
@@ -149,6 +157,7 @@ impl Command {
             secrets: Vec::new(),
             input: Input::None,
             output: Sink::Capture,
+            meter: None,
             deadline,
             privileged: true,
         }
@@ -166,6 +175,24 @@ impl Command {
     pub fn args<I: IntoIterator<Item = S>, S: Into<String>>(mut self, args: I) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
+    }
+}
+
+impl Meter {
+    /// Adds to the count.
+    pub fn add(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Begins anew: what was sent before is sent again.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -16,8 +16,8 @@ fn clusters(named: &[(&str, &str)], to: &str) -> Cluster {
     let to = version(to);
     let froms: Vec<_> = named.iter().map(|(_, from)| version(from)).collect();
     let at_hand = releases(&froms.iter().chain([&to]).collect::<Vec<_>>());
-    let names = shape.hosts();
-    let lab = boot(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let hosts = shape.hosts();
+    let lab = boot(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
     let folder = lab.folder().join("releases");
     found::gather(&at_hand, &folder).unwrap();
     let inventory = lab.write_inventory(&Wanted {

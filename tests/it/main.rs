@@ -13,6 +13,7 @@ mod layering;
 mod lint;
 mod local_shell;
 mod preflight;
+mod readme;
 mod releases;
 mod releases_kit;
 mod releases_server;

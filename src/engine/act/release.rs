@@ -1,14 +1,17 @@
 //! Releases on a host: keep the installed one, stage a new one, switch to a staged one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::time::sleep;
 
 use super::digest::sum;
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
 use crate::plan::Outcome;
-use crate::transport::{Command, Input};
+use crate::transport::{Command, Input, Meter};
 
 /// The title of [`KEEP`].
 pub const KEEP_TITLE: &str = "keep the installed release";
@@ -18,6 +21,9 @@ pub const LOOK_TITLE: &str = "look at the staged release";
 pub const UPLOAD_TITLE: &str = "upload a binary";
 /// The title of [`SWITCH`].
 pub const SWITCH_TITLE: &str = "switch the release";
+
+/// The time between two words about an upload. Each is a line of the journal, so it is not told more often.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Copies binaries into `<install_dir>/<version>/`, each by one rename, its digest checked before.
 ///
@@ -179,9 +185,8 @@ pub(crate) async fn keep(
     if copied.trim().is_empty() {
         return Ok(unchanged(format!("{version} is kept already")));
     }
-    task.turn.leave(format!(
-        "release {version}, kept as {install_dir}/{version} on {}",
-        task.turn.host.name
+    task.turn.leave_here(format!(
+        "release {version}, kept as {install_dir}/{version}"
     ));
     Ok(changed(format!(
         "{version} is kept in {install_dir}/{version}"
@@ -200,50 +205,95 @@ pub(crate) async fn stage(
         .args([install_dir.to_owned(), version.to_string()])
         .args(pairs(files));
     let missing = task.ask(look).await?.text();
-    let uploads: Vec<(&String, &String)> = files
+    let uploads = files
         .iter()
         .filter(|(name, _)| missing.lines().any(|line| line == name.as_str()))
-        .collect();
+        .map(|(name, sha256)| Upload::new(task, version, name, sha256))
+        .collect::<Result<Vec<_>, _>>()?;
     if uploads.is_empty() {
         return Ok(unchanged(format!("{version} is staged already")));
     }
-    let count = uploads.len();
-    try_join_all(
-        uploads
-            .into_iter()
-            .map(|(name, sha256)| upload(task, version, install_dir, name, sha256)),
-    )
-    .await?;
-    task.turn.leave(format!(
-        "release {version}, staged as {install_dir}/{version} on {}",
-        task.turn.host.name
+    let sends = uploads
+        .iter()
+        .map(|upload| upload.send(task, version, install_dir));
+    tokio::select! {
+        sent = try_join_all(sends) => drop(sent?),
+        failure = tell(task, &uploads) => return Err(failure),
+    }
+    task.turn.leave_here(format!(
+        "release {version}, staged as {install_dir}/{version}"
     ));
     Ok(changed(format!(
-        "{version} is staged, {count} binaries sent"
+        "{version} is staged, {} binaries sent",
+        uploads.len()
     )))
 }
 
-async fn upload(
-    task: &Task<'_>,
-    version: &Version,
-    install_dir: &str,
-    name: &str,
-    sha256: &str,
-) -> Result<(), Failure> {
-    let Some(path) = task.turn.engine.binaries.get(sha256) else {
-        return Err(Failure::because(format!(
-            "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
-        )));
-    };
-    task.progress(&format!("sending {name} {version}"))?;
-    let mut command = task.command(UPLOAD_TITLE, UPLOAD).args([
-        install_dir.to_owned(),
-        version.to_string(),
-        name.to_owned(),
-        sha256.to_owned(),
-    ]);
-    command.input = Input::File(path.clone());
-    task.ask(command).await.map(|_| ())
+/// A binary on its way to a host.
+struct Upload<'a> {
+    name: &'a str,
+    sha256: &'a str,
+    path: &'a Path,
+    bytes: u64,
+    meter: Meter,
+}
+
+impl<'a> Upload<'a> {
+    fn new(
+        task: &Task<'a>,
+        version: &Version,
+        name: &'a str,
+        sha256: &'a str,
+    ) -> Result<Self, Failure> {
+        let Some(path) = task.turn.engine.binaries.get(sha256) else {
+            return Err(Failure::because(format!(
+                "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
+            )));
+        };
+        Ok(Self {
+            name,
+            sha256,
+            path,
+            // Only shown; a file that cannot be read fails when it is sent.
+            bytes: std::fs::metadata(path).map_or(0, |file| file.len()),
+            meter: Meter::default(),
+        })
+    }
+
+    async fn send(
+        &self,
+        task: &Task<'_>,
+        version: &Version,
+        install_dir: &str,
+    ) -> Result<(), Failure> {
+        let mut command = task.command(UPLOAD_TITLE, UPLOAD).args([
+            install_dir.to_owned(),
+            version.to_string(),
+            self.name.to_owned(),
+            self.sha256.to_owned(),
+        ]);
+        command.input = Input::File(self.path.to_owned());
+        command.meter = Some(self.meter.clone());
+        task.ask(command).await.map(|_| ())
+    }
+}
+
+/// Tells how far uploads are, until it is dropped. Ends only when the journal takes no more.
+async fn tell(task: &Task<'_>, uploads: &[Upload<'_>]) -> Failure {
+    let names: Vec<&str> = uploads.iter().map(|upload| upload.name).collect();
+    let what = format!("sending {}", names.join(", "));
+    let all = uploads.iter().map(|upload| upload.bytes).sum();
+    let mut told = None;
+    loop {
+        let done = uploads.iter().map(|upload| upload.meter.bytes()).sum();
+        if told != Some(done)
+            && let Err(failure) = task.transferred(&what, done, all)
+        {
+            return failure;
+        }
+        told = Some(done);
+        sleep(TOLD_EVERY).await;
+    }
 }
 
 /// `Action::SwitchRelease`. `etcd` goes last: until then a restart still brings up the old one.

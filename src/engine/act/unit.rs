@@ -211,6 +211,14 @@ pub fn look(task_deadline: std::time::Duration, unit: &str, bin_dir: &str) -> Co
     Command::read(LOOK_TITLE, LOOK, task_deadline).args([unit, bin_dir])
 }
 
+/// How a unit ended in words. 15 is the signal by which systemd asks etcd to stop, which 3.4 ends by.
+fn stopped(unit: &str, status: i32) -> String {
+    match status {
+        0 | 15 => format!("{unit} is stopped"),
+        other => format!("{unit} is stopped, exit status {other}"),
+    }
+}
+
 /// `Action::StopUnit`.
 pub(crate) async fn stop(task: &Task<'_>, unit: &str) -> Result<Outcome, Failure> {
     let text = task
@@ -220,8 +228,7 @@ pub(crate) async fn stop(task: &Task<'_>, unit: &str) -> Result<Outcome, Failure
     if text.lines().next() == Some("same") {
         return Ok(unchanged(format!("{unit} does not run")));
     }
-    let status = Unit::parse(&text).status;
-    Ok(changed(format!("{unit} stopped, exit status {status}")))
+    Ok(changed(stopped(unit, Unit::parse(&text).status)))
 }
 
 /// `Action::StartUnit`.

@@ -3,8 +3,12 @@
 //! [`state`] looks at the cluster as it is, whatever is intended; [`work`] at what an upgrade would do to it.
 //! A finding of `state` that blocks does so even if nothing is to be done.
 //!
+//! The README has the same table; `tests/it/readme.rs` holds both against the code.
+//!
 //! | code | severity | when |
 //! | --- | --- | --- |
+//! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block | a host cannot be reached, or does not answer in full |
+//! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
 //! | `MEMBER_DOWN` | block, warn | a member gives no answer; with `--resume` a single one only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
@@ -32,7 +36,7 @@
 //! | `DISK_FREE` | block | a file system has too little room |
 //! | `SINGLE_MEMBER` | warn | the only voter is restarted |
 //! | `TWO_MEMBERS` | acknowledge | either voter's restart stops the cluster |
-//! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | see [`super::path`] |
+//! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | no way leads there: it is older, not to be had, or beyond the proven hops |
 //! | `BAD_PATCH` | block, warn | the target has known faults |
 //! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
 //! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |

@@ -44,7 +44,7 @@ fn faults(request: &Request, work: &Work) -> Vec<Finding> {
                 .filter_map(|fault| fault.fixed_in(version.minor()))
                 .max()?;
             let said: Vec<String> = known.iter().map(|fault| one_fault(fault)).collect();
-            let reason = format!("{} known fault(s): {}", known.len(), said.join("; "));
+            let reason = format!("{}: {}", known_faults(known.len()), said.join("; "));
             Some(
                 Finding::warn("BAD_PATCH", version.to_string(), reason)
                     .hint(format!("{fixed} has none of them")),
@@ -244,9 +244,20 @@ pub(super) fn drift(request: &Request) -> Vec<Finding> {
     drifting
         .into_iter()
         .map(|(dest, hosts)| {
-            let reason = format!("differs from its template on {} host(s): {}", hosts.len(), hosts.join(", "));
+            let reason = format!(
+                "differs from its template on {} host(s): {}",
+                hosts.len(),
+                hosts.join(", ")
+            );
             Finding::note("TEMPLATE_DRIFT", dest, reason)
-                .hint("an upgrade writes files only where it changes the release; `runner apply` makes them equal")
+                .hint("an upgrade writes files only on members whose release it changes")
         })
         .collect()
+}
+
+fn known_faults(count: usize) -> String {
+    match count {
+        1 => "1 known fault".to_owned(),
+        count => format!("{count} known faults"),
+    }
 }

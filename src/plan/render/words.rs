@@ -29,7 +29,7 @@ pub fn words(action: &Action) -> String {
         }
         Action::CheckFlags { version, args, .. } => {
             format!(
-                "check that {version} takes the unit's {} argument(s)",
+                "check that {version} takes the unit's {} arguments",
                 args.len()
             )
         }

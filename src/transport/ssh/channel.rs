@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use super::answer::{Stderr, Stdout};
 use super::place::Place;
 use super::remote::Remote;
-use crate::transport::{Input, Sink};
+use crate::transport::{Command, Input, Meter, Sink};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -78,8 +78,7 @@ fn is_refusal(words: &str) -> bool {
 pub(super) async fn converse<S>(
     child: &mut Child<S>,
     remote: &Remote,
-    input: &Input,
-    sink: &Sink,
+    command: &Command,
 ) -> Result<Answer, NoAnswer> {
     let stdin = child.stdin().take().expect("stdin is piped");
     let stdout = child.stdout().take().expect("stdout is piped");
@@ -87,11 +86,11 @@ pub(super) async fn converse<S>(
     let _ = fcntl_setpipe_size(&stdin, PIECE);
     let _ = fcntl_setpipe_size(&stdout, PIECE);
     let reading = async {
-        tokio::try_join!(read_stdout(stdout, remote, sink), async {
+        tokio::try_join!(read_stdout(stdout, remote, &command.output), async {
             Ok(read_stderr(stderr, remote).await)
         })
     };
-    let feeding = feed(stdin, &remote.header, input);
+    let feeding = feed(stdin, &remote.header, command);
     tokio::pin!(reading, feeding);
     let (out, err) = tokio::select! {
         both = &mut reading => both?,
@@ -120,23 +119,28 @@ fn finished(out: Out, err: &Stderr) -> Result<Answer, NoAnswer> {
 }
 
 /// Sends the script, then the payload. A script that ends without reading is no error.
-async fn feed(mut stdin: ChildStdin, header: &[u8], input: &Input) -> Result<(), NoAnswer> {
+async fn feed(mut stdin: ChildStdin, header: &[u8], command: &Command) -> Result<(), NoAnswer> {
     if stdin.write_all(header).await.is_err() {
         return Ok(());
     }
-    match input {
+    match &command.input {
         Input::None => {}
         Input::Bytes(bytes) => {
             let _ = stdin.write_all(bytes).await;
         }
-        Input::File(path) => send_file(&mut stdin, path)
+        Input::File(path) => send_file(&mut stdin, path, command.meter.as_ref())
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
     }
     Ok(())
 }
 
-async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
+async fn send_file(
+    stdin: &mut ChildStdin,
+    path: &Path,
+    meter: Option<&Meter>,
+) -> std::io::Result<()> {
+    meter.inspect(|meter| meter.reset());
     let mut file = File::open(path).await?;
     file.set_max_buf_size(PIECE);
     let mut piece = vec![0; PIECE];
@@ -145,6 +149,7 @@ async fn send_file(stdin: &mut ChildStdin, path: &Path) -> std::io::Result<()> {
         if n == 0 || stdin.write_all(&piece[..n]).await.is_err() {
             return Ok(());
         }
+        meter.inspect(|meter| meter.add(n));
     }
 }
 

@@ -181,7 +181,7 @@ impl Link {
         } = opened;
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
-        let answer = channel::converse(&mut child, remote, &command.input, &command.output);
+        let answer = channel::converse(&mut child, remote, command);
         let answer = tokio::time::timeout(limit, answer).await;
         release(child, permit);
         match answer {

@@ -96,7 +96,7 @@ fn what_interrupts_a_look_gives_way_to_it_again() {
     looking.apply(&Talk::Over, now);
     let line = looking.line(canvas).unwrap();
     assert!(
-        line.starts_with("reach 2 hosts: 1 of 2 hosts, awaiting b"),
+        line.starts_with("reach 2 hosts: 1 answered, awaiting b"),
         "{line}"
     );
     looking.apply(&Talk::Over, now);

@@ -162,6 +162,52 @@ fn bars_of_looking_name_the_hosts_that_have_not_answered() {
 }
 
 #[test]
+fn the_time_over_the_bars_begins_with_the_first_step_not_with_the_question() {
+    let mut stream = Stream::new();
+    stream.planned();
+    let mut events = stream.events.clone();
+    stream.second_member_starts();
+    let mut later = stream.events.split_off(events.len());
+    let first = later.first().unwrap().at;
+    for event in &mut events {
+        event.at = first - SignedDuration::from_mins(30);
+    }
+    events.append(&mut later);
+    stream.events = events;
+    let screen = screen(&stream, 80, 2);
+    assert!(!screen.contains("30m"), "{screen}");
+}
+
+#[test]
+fn a_download_says_how_far_it_is() {
+    let now = Stream::new().now();
+    let buffer = Buffer::default();
+    let mut lines = Lines::new(Box::new(buffer.clone()), 0);
+    let began = Talk::Began {
+        what: "get etcd 3.5.16".into(),
+        hosts: Vec::new(),
+    };
+    lines.talk(&began, now);
+    for (second, mib) in [(1, 1), (11, 9), (12, 10), (22, 18)] {
+        let bytes = Some((mib << 20, Some(20 << 20)));
+        let what = "downloading".into();
+        let talk = Talk::Progress { what, bytes };
+        lines.talk(&talk, now + SignedDuration::from_secs(second));
+    }
+    let text = buffer.text();
+    let told: Vec<&str> = text.lines().map(|line| &line[10..]).collect();
+    assert_eq!(
+        told,
+        [
+            "get etcd 3.5.16",
+            "get etcd 3.5.16: downloading 9.0 MiB of 20.0 MiB (for 11s)",
+            "get etcd 3.5.16: downloading 18.0 MiB of 20.0 MiB (for 22s)"
+        ],
+        "at most one line in ten seconds"
+    );
+}
+
+#[test]
 fn lines_have_one_line_an_event_and_no_control_characters() {
     for (name, stream) in [
         ("done", built(Stream::done)),
