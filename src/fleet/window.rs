@@ -116,7 +116,8 @@ impl FromStr for Window {
 /// `HH:MM`; `24:00` is the midnight at a day's end.
 fn time(text: &str) -> Option<Time> {
     let (hours, minutes) = text.trim().split_once(':')?;
-    let two = |part: &str| (part.len() == 2).then(|| part.parse::<i8>().ok()).flatten();
+    let digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    let two = |part: &str| part.parse::<i8>().ok().filter(|_| digits(part));
     match (two(hours)?, two(minutes)?) {
         (24, 0) => Some(Time::midnight()),
         (hours, minutes) => Time::new(hours, minutes, 0, 0).ok(),
