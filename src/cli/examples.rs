@@ -49,6 +49,27 @@ Examples:
   runner status -l etcd-1                  one host
   runner status --output json              one JSON object a cluster";
 
+pub(super) const EXEC: &str = "\
+Examples:
+  runner exec -i prod.toml -- uname -r     a program and its arguments, as they are
+  runner exec -- 'df -h /var/lib/etcd | tail -n 1'   one word is a text for /bin/sh
+  runner exec -l etcd-1 -b -- journalctl -fu etcd    as root, until Ctrl-C
+  runner exec -f 5 -- /usr/local/bin/backup          on five hosts at once
+  runner exec --output json -- date        one JSON object a line of output
+
+Exit status:
+  0 it ended with 0 everywhere     4 hosts were unreachable, it ended with 0 everywhere else
+  6 it failed somewhere            130 interrupted; what still ran on the hosts was ended";
+
+pub(super) const DISCOVER: &str = "\
+Examples:
+  runner discover 10.0.0.11 -b > inventory.toml        all members, from one of them
+  runner discover -u ops -b -K --cluster prod etcd-1 --write prod.toml
+  runner discover etcd-1 stage-1                       two clusters in one inventory
+
+What it cannot find out is written as a comment. A host that cannot be reached is in the inventory
+all the same, and the exit status is then 4.";
+
 pub(super) const REHEARSE: &str = "\
 Examples:
   runner rehearse                          three members, 3.4.23 to 3.5.16

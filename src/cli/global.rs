@@ -41,6 +41,12 @@ pub struct Global {
     /// Gain root by sudo
     #[arg(short = 'b', long = "become", global = true, help_heading = HOSTS)]
     pub escalate: bool,
+    /// Ask once for the password that sudo wants
+    #[arg(short = 'K', long, global = true, conflicts_with = "become_password_file", help_heading = HOSTS)]
+    pub ask_become_pass: bool,
+    /// A file with the password that sudo wants, in one line
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = HOSTS)]
+    pub become_password_file: Option<PathBuf>,
     /// An ssh configuration file to use instead of your own
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = HOSTS)]
     pub ssh_config: Option<PathBuf>,

@@ -52,6 +52,12 @@ pub enum Command {
     /// Show version, role, health, alarms, size and lag of members
     #[command(after_help = examples::STATUS)]
     Status,
+    /// Run a command on the selected hosts, with live output
+    #[command(after_help = examples::EXEC)]
+    Exec(Exec),
+    /// Write the inventory of a running cluster, from one of its hosts
+    #[command(after_help = examples::DISCOVER)]
+    Discover(Discover),
     /// Run the same upgrade on a lab of real hosts on this machine
     #[command(after_help = examples::REHEARSE)]
     Rehearse(Rehearse),
@@ -162,6 +168,28 @@ impl From<Failing> for OnFailure {
     }
 }
 
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The command after `--`: one word is a text for the host's /bin/sh, several are a program and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `discover`.
+#[derive(Debug, Args)]
+pub struct Discover {
+    /// A host of the cluster: a name, an address or an alias of your ssh configuration
+    #[arg(required = true, value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// What the cluster is to be called [default: etcd]
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Write to this file, which must not exist, instead of stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub write: Option<std::path::PathBuf>,
+}
+
 /// Arguments of `rehearse`.
 #[derive(Debug, Args)]
 pub struct Rehearse {
@@ -177,6 +205,9 @@ pub struct Rehearse {
     /// A folder with releases to use, instead of fetching them
     #[arg(long, value_name = "DIR", env = "RUNNER_RELEASES", value_hint = ValueHint::DirPath)]
     pub releases: Option<std::path::PathBuf>,
+    /// Go on in spite of findings with this code (repeatable)
+    #[arg(long, value_name = "CODE")]
+    pub acknowledge: Vec<String>,
     /// Leave the lab running, and say how to reach it
     #[arg(long, conflicts_with = "destroy")]
     pub keep: bool,

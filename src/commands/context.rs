@@ -1,18 +1,20 @@
 //! What every command starts from.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::out::Out;
 use super::panics::Place;
+use super::password;
 use crate::cli::{Format, Global};
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::journal;
+use crate::secret::Secret;
 
 /// Flags, terminal, folders and the run's id.
 pub struct Context {
@@ -30,6 +32,8 @@ pub struct Context {
     pub began: Instant,
     /// How long people took for their answers, in milliseconds.
     waited: AtomicU64,
+    /// sudo's password, once it was asked for or read.
+    password: OnceLock<Option<Secret>>,
 }
 
 impl Context {
@@ -45,7 +49,22 @@ impl Context {
             global,
             began: Instant::now(),
             waited: AtomicU64::new(0),
+            password: OnceLock::new(),
         })
+    }
+
+    /// The password for sudo that the flags promise; asked for once.
+    ///
+    /// # Errors
+    /// As [`password::obtain`].
+    pub fn become_password(&self) -> Result<Option<Secret>> {
+        if let Some(known) = self.password.get() {
+            return Ok(known.clone());
+        }
+        let asked = Instant::now();
+        let obtained = password::obtain(&self.global)?;
+        self.waited(asked.elapsed());
+        Ok(self.password.get_or_init(|| obtained).clone())
     }
 
     /// Notes that someone took this long for an answer.

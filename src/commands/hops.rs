@@ -5,7 +5,7 @@ use super::many::shows_plans;
 use super::session::Session;
 use super::telling::Telling;
 use super::upgrade::tell_plan;
-use crate::engine::{Engine, Gate};
+use crate::engine::{Engine, Gate, Now};
 use crate::error::{Failure, Result};
 use crate::event::Ending;
 use crate::exit::Exit;
@@ -33,7 +33,11 @@ pub async fn run(
         }
         match again(session, telling, selected, goal, &decision).await {
             Ok(next) => decision = next,
-            Err(failure) => return broken_off(ended, &plan, failure),
+            Err(failure) => {
+                let engine = engine(session, telling, &decision);
+                let now = engine.look_again(&selected.cluster, &plan).await;
+                return broken_off(ended, &plan, failure, now);
+            }
         }
         so_far = Some(ended);
     }
@@ -48,18 +52,22 @@ async fn one(
     plan: &Plan,
     gate: &Gate,
 ) -> Ending {
+    let engine = engine(session, telling, decision);
+    engine.run_through(&selected.cluster, plan, gate).await
+}
+
+fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> Engine {
     let recorder = telling
         .recorder
         .clone()
         .expect("an upgrade keeps a journal");
-    let engine = Engine {
+    Engine {
         transport: session.transport.clone(),
         recorder,
         interrupt: session.signals.interrupt.clone(),
         binaries: decision.binaries.clone(),
         state_dir: session.context.state_dir.clone(),
-    };
-    engine.run_through(&selected.cluster, plan, gate).await
+    }
 }
 
 /// Looks and plans again. The question is not asked again: the whole way was confirmed.
@@ -96,13 +104,19 @@ fn stopped(mut ending: Ending, plan: &Plan, exit: Exit) -> Ending {
     ending
 }
 
-/// The next hop is refused or cannot be planned. Hosts were changed, so only a person can say how to go on.
-fn broken_off(ending: Ending, plan: &Plan, failure: Failure) -> Ending {
+/// The next hop is refused or cannot be planned. The hop before is done, so nothing is half done: whether a person
+/// has to come at once is up to how the members are now.
+fn broken_off(ending: Ending, plan: &Plan, failure: Failure, now: Now) -> Ending {
     let exit = match failure.exit {
         Exit::Interrupted => Exit::Interrupted,
+        _ if now.well => Exit::PutBack,
         _ => Exit::NeedsPerson,
     };
     let mut ending = stopped(ending, plan, exit);
+    ending.members = now.members;
+    if exit != Exit::Interrupted {
+        ending.summary += ": the next hop cannot begin";
+    }
     for problem in failure.problems {
         ending.causes.push(problem.what);
         ending.causes.extend(problem.because);
@@ -111,4 +125,89 @@ fn broken_off(ending: Ending, plan: &Plan, failure: Failure) -> Ending {
         }
     }
     ending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Problem;
+    use crate::event::MemberState;
+    use crate::plan::{FORMAT, Hop, Kind, OnFailure};
+
+    fn plan() -> Plan {
+        let hop = |from: &str, to: &str| Hop {
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            waves: Vec::new(),
+            point_of_no_return: None,
+            rules: Vec::new(),
+        };
+        Plan {
+            format: FORMAT,
+            kind: Kind::Upgrade,
+            cluster: "prod".to_owned(),
+            from: "3.3.25".parse().unwrap(),
+            to: "3.5.16".parse().unwrap(),
+            hops: vec![hop("3.3.25", "3.4.23"), hop("3.4.23", "3.5.16")],
+            on_failure: OnFailure::Undo,
+            basis: String::new(),
+        }
+    }
+
+    fn after_the_hop(exit: Exit, well: bool) -> Ending {
+        let done = Ending {
+            cluster: "prod".to_owned(),
+            status: 0,
+            summary: "all 3 members run 3.4.23".to_owned(),
+            causes: Vec::new(),
+            members: Vec::new(),
+            changed: true,
+            hint: String::new(),
+            left: Vec::new(),
+        };
+        let why = Problem::new("the preflight refuses, 1 finding")
+            .because("ALARM prod: member 1 has raised NOSPACE")
+            .hint("disarm it");
+        let member = MemberState {
+            host: "etcd-1".to_owned(),
+            member: "etcd-1".to_owned(),
+            id: None,
+            state: "runs 3.4.23 and is healthy".to_owned(),
+        };
+        let now = Now {
+            members: vec![member],
+            well,
+        };
+        broken_off(done, &plan(), Failure::new(exit, why), now)
+    }
+
+    #[test]
+    fn a_hop_that_is_refused_behind_a_finished_one_leaves_a_healthy_cluster_and_says_so() {
+        let ending = after_the_hop(Exit::Refused, true);
+        assert_eq!(ending.status, Exit::PutBack.code());
+        assert_eq!(
+            ending.summary,
+            "stopped at 3.4.23 on the way to 3.5.16: the next hop cannot begin"
+        );
+        assert_eq!(ending.causes[1], "ALARM prod: member 1 has raised NOSPACE");
+        assert_eq!(
+            ending.hint,
+            "disarm it\nrun `runner upgrade` again to go on"
+        );
+        assert!(ending.changed);
+        assert_eq!(ending.members.len(), 1);
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_well_at_the_boundary_needs_a_person() {
+        let ending = after_the_hop(Exit::Unreachable, false);
+        assert_eq!(ending.status, Exit::NeedsPerson.code());
+    }
+
+    #[test]
+    fn an_interrupt_at_the_boundary_is_a_safe_point() {
+        let ending = after_the_hop(Exit::Interrupted, true);
+        assert_eq!(ending.status, Exit::Interrupted.code());
+        assert_eq!(ending.summary, "stopped at 3.4.23 on the way to 3.5.16");
+    }
 }

@@ -136,7 +136,8 @@ pub fn problem(error: &GatherError) -> Problem {
     }
 }
 
-fn unreachable_problem(unreachable: &Unreachable) -> Problem {
+/// Why a host could not be asked, in ssh's own words.
+pub fn unreachable_problem(unreachable: &Unreachable) -> Problem {
     Problem::of(unreachable)
         .because(unreachable.said.clone())
         .hint(unreachable.hint.clone())

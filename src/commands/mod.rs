@@ -12,6 +12,8 @@ mod completions;
 mod confirm;
 mod context;
 mod decide;
+mod discover;
+mod exec;
 mod hops;
 pub mod inventory;
 mod lock;
@@ -20,6 +22,7 @@ mod man;
 mod many;
 mod out;
 mod panics;
+mod password;
 mod plan;
 mod rehearsal;
 pub mod rehearse;
@@ -66,6 +69,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Plan(args) => plan::run(context, &args.target, args.detailed_exitcode),
         Command::Check(args) => check::run(context, &args),
         Command::Status => status::run(context),
+        Command::Discover(args) => discover::run(context, &args),
+        Command::Exec(args) => exec::run(context, &args),
         Command::Rehearse(args) => rehearsal::run(context, args),
         Command::Inventory { command } => show::run(context, &command),
         Command::Runs { command } => runs::run(context, &command),

@@ -26,6 +26,7 @@ pub fn run(context: &Context, args: Rehearse) -> Result<Exit> {
         [] => None,
         _ => Some(load(context)?.inventory),
     };
+    let acknowledge = args.acknowledge.clone();
     let args = Args {
         inventory,
         members: args.members.map(usize::from),
@@ -39,13 +40,13 @@ pub fn run(context: &Context, args: Rehearse) -> Result<Exit> {
     };
     let runtime = runtime()?;
     Ok(runtime.block_on(rehearse::run(args, async |call: Call| {
-        upgraded(context, call).await
+        upgraded(context, call, &acknowledge).await
     })))
 }
 
-async fn upgraded(context: &Context, call: Call) -> Upgraded {
+async fn upgraded(context: &Context, call: Call, acknowledge: &[String]) -> Upgraded {
     let began = Instant::now();
-    let ended = inside(context, &call).await;
+    let ended = inside(context, &call, acknowledge).await;
     let exit = ended.unwrap_or_else(|failure| {
         context.out.failure(&failure);
         failure.exit
@@ -57,7 +58,7 @@ async fn upgraded(context: &Context, call: Call) -> Upgraded {
 }
 
 /// The flags for output and care are the caller's; where and what to upgrade is the lab's.
-async fn inside(context: &Context, call: &Call) -> Result<Exit> {
+async fn inside(context: &Context, call: &Call, acknowledge: &[String]) -> Result<Exit> {
     let global = Global {
         inventory: vec![call.inventory.clone()],
         limit: Vec::new(),
@@ -72,6 +73,7 @@ async fn inside(context: &Context, call: &Call) -> Result<Exit> {
     let context = Context::new(global, context.out, Arc::clone(&context.place))?;
     let goal = Goal::new(&Target {
         to: Some(call.target.clone()),
+        acknowledge: acknowledge.to_vec(),
         ..Target::default()
     });
     let selected = selection(&context)?;

@@ -237,7 +237,9 @@ fn set_stage(
             script.from
         ));
         let endpoints = cluster::start(&lab, shape, &how)?;
-        writers.push((name.clone(), Writer::start(lab.network(), &endpoints)?));
+        let access = cluster::access(&lab, shape)?;
+        let writer = Writer::start_as(lab.network(), &endpoints, &access)?;
+        writers.push((name.clone(), writer));
     }
     if args.keep {
         lab.keep()?;

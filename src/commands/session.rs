@@ -85,6 +85,7 @@ impl<'a> Session<'a> {
     fn open(context: &'a Context, selected: Vec<Selected>) -> Result<Self> {
         let settings = Settings {
             forks: usize::from(context.global.forks),
+            become_password: context.become_password()?,
             ..Settings::default()
         };
         let hosts = selected.iter().flat_map(|one| &one.cluster.hosts);
@@ -159,7 +160,7 @@ pub fn selection(context: &Context) -> Result<Vec<Selected>> {
 }
 
 /// Everything that is wrong with an inventory.
-fn invalid(errors: &Errors) -> Failure {
+pub fn invalid(errors: &Errors) -> Failure {
     Failure::several(
         Exit::Usage,
         errors.0.iter().map(|clash| {

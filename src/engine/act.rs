@@ -189,6 +189,11 @@ impl Task<'_> {
     pub(crate) async fn ask(&self, command: Command) -> Result<Output, Failure> {
         let title = command.title.clone();
         let output = self.reach(command).await?;
+        self.succeeded(&title, output)
+    }
+
+    /// A script's output, if it ended with status 0.
+    pub(crate) fn succeeded(&self, title: &str, output: Output) -> Result<Output, Failure> {
         if output.is_success() {
             return Ok(output);
         }
@@ -210,7 +215,7 @@ impl Task<'_> {
     /// Runs a script. A connection that was lost is made again and the script, which is idempotent, asked again,
     /// for at most [`RECONNECT`].
     pub(crate) async fn reach(&self, mut command: Command) -> Result<Output, Failure> {
-        let mut lost: Option<Instant> = None;
+        let mut lost: Option<(Instant, Unreachable)> = None;
         let mut pause = Duration::from_millis(200);
         loop {
             command.deadline = self.left() + GRACE;
@@ -223,12 +228,13 @@ impl Task<'_> {
                 Ok(output) => return Ok(output),
                 Err(unreachable) => unreachable,
             };
-            let since = *lost.get_or_insert_with(Instant::now);
-            if !may_come_back(&unreachable) || since.elapsed() >= RECONNECT || self.left().is_zero()
-            {
-                return Err(Failure::Unreachable(unreachable));
+            let again = may_come_back(&unreachable);
+            let said = unreachable.to_string();
+            let (since, first) = lost.get_or_insert_with(|| (Instant::now(), unreachable.clone()));
+            if !again || since.elapsed() >= RECONNECT || self.left().is_zero() {
+                return Err(Failure::Unreachable(telling(first, unreachable)));
             }
-            self.progress(&format!("{unreachable}; trying again"))?;
+            self.progress(&format!("{said}; trying again"))?;
             clear_partial(&command);
             self.pause(&mut pause).await?;
         }
@@ -236,18 +242,23 @@ impl Task<'_> {
 
     /// Looks at all members of the cluster: versions, status, health.
     pub(crate) async fn observe(&self) -> Result<Observation, Failure> {
-        self.turn
-            .engine
-            .observe(self.turn.cluster, Depth::Guard)
-            .await
+        self.look(Depth::Guard).await
     }
 
     /// Looks at all members of the cluster, member and alarm lists included.
     pub(crate) async fn observe_fully(&self) -> Result<Observation, Failure> {
-        self.turn
-            .engine
-            .observe(self.turn.cluster, Depth::Full)
-            .await
+        self.look(Depth::Full).await
+    }
+
+    async fn look(&self, depth: Depth) -> Result<Observation, Failure> {
+        let turn = self.turn;
+        let seen = turn.engine.observe(turn.cluster, depth).await?;
+        for (_, view) in super::guard::views(&seen) {
+            if let Some(line) = &view.cluster_version {
+                turn.ledger.note_line(line.minor());
+            }
+        }
+        Ok(seen)
     }
 
     /// Looks at all members fully, unless somebody just did and nothing was done since.
@@ -318,6 +329,15 @@ fn may_come_back(unreachable: &Unreachable) -> bool {
         unreachable.stage,
         Stage::Lost(_) | Stage::Tcp(_) | Stage::Jump(_) | Stage::NameLookup(_)
     )
+}
+
+/// The first word if a connection broke under the script, for then nobody knows how far it came; else the last.
+fn telling(first: &Unreachable, last: Unreachable) -> Unreachable {
+    match (&first.stage, &last.stage) {
+        (_, Stage::Deadline { .. }) => last,
+        (Stage::Lost(_), _) => first.clone(),
+        _ => last,
+    }
 }
 
 fn clear_partial(command: &Command) {

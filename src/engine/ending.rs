@@ -41,7 +41,8 @@ pub(crate) async fn tell(
         End::Done | End::Interrupted | End::Held(_) => true,
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
-    let members = members(engine, cluster, plan, ledger, &end).await;
+    let (members, all_well) = members(engine, cluster, plan, ledger, &end).await;
+    let healthy = healthy && all_well;
     let mut ending = Ending {
         cluster: cluster.name.clone(),
         status: status(&end, ledger, healthy).code(),
@@ -68,7 +69,12 @@ pub(crate) async fn tell(
                 format!("stopped at a safe point: {because}"),
             );
         }
-        End::Failed(stop) => failed(&mut ending, plan, stop, healthy),
+        End::Failed(stop) => {
+            failed(&mut ending, plan, stop, healthy);
+            if matches!(stop.repair, Repair::TooLate(_)) {
+                ending.hint = onwards(stop, plan, ledger);
+            }
+        }
     }
     ending
 }
@@ -104,7 +110,9 @@ async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {
     }
     let most = match stop.repair {
         Repair::PutBack => RECOVER,
-        Repair::NotNeeded | Repair::Left | Repair::Failed(_) => Duration::from_secs(5),
+        Repair::NotNeeded | Repair::Left | Repair::TooLate(_) | Repair::Failed(_) => {
+            Duration::from_secs(5)
+        }
     };
     matches!(wait::cluster_well(engine, cluster, most).await, Ok(None))
 }
@@ -161,10 +169,24 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
         stop.host
     );
     ending.causes = causes;
-    if let Repair::Failed(more) = &stop.repair {
+    if let Repair::Failed(more) | Repair::TooLate(more) = &stop.repair {
         ending.causes.extend(more.iter().cloned());
     }
     ending.hint = hint(stop, healthy, plan);
+}
+
+/// The two ways that are left once the old release must not come back.
+fn onwards(stop: &Stop, plan: &Plan, ledger: &Ledger) -> String {
+    let (host, to) = (&stop.host, &plan.to);
+    let onwards =
+        format!("repair the member on `{host}`, then run the same command again to reach {to}");
+    match ledger.backup() {
+        Some(place) => format!(
+            "{onwards}; or go back to {} with `runner restore` from the backup {place}",
+            plan.hops.first().map_or(&plan.from, |hop| &hop.from)
+        ),
+        None => onwards,
+    }
 }
 
 fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
@@ -185,14 +207,14 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
     )
 }
 
-/// Every member's state. Silent ones are told by their unit.
-async fn members(
+/// Every member's state, and whether all are well. Silent ones are told by their unit.
+pub(crate) async fn members(
     engine: &Engine,
     cluster: &Cluster,
     plan: &Plan,
     ledger: &Ledger,
     end: &End,
-) -> Vec<MemberState> {
+) -> (Vec<MemberState>, bool) {
     let put_back = match end {
         End::Failed(Stop {
             host,
@@ -215,7 +237,12 @@ async fn members(
             put_back,
         )
     });
-    join_all(states).await
+    let states = join_all(states).await;
+    let all_well = states.iter().all(|(_, well)| *well);
+    (
+        states.into_iter().map(|(state, _)| state).collect(),
+        all_well,
+    )
 }
 
 async fn member(
@@ -224,15 +251,18 @@ async fn member(
     plan: &Plan,
     answer: Option<Answer>,
     put_back: bool,
-) -> MemberState {
-    let (view, state) = state(engine, host, answer, put_back).await;
+) -> (MemberState, bool) {
+    let (view, state, well) = state(engine, host, answer, put_back).await;
     let planned = planned_member(plan, &host.name);
-    MemberState {
+    let state = MemberState {
         host: host.name.clone(),
         member: planned.map_or(host.member.clone(), |member| member.name.clone()),
-        id: view.or(planned.map(|member| member.id)),
+        id: view.or(planned
+            .map(|member| member.id)
+            .filter(|id| *id != MemberId::UNKNOWN)),
         state,
-    }
+    };
+    (state, well)
 }
 
 /// Looks again, a few times, at a member that does not seem well although its unit runs: one lost answer must not
@@ -242,18 +272,20 @@ async fn state(
     host: &Host,
     answer: Option<Answer>,
     put_back: bool,
-) -> (Option<MemberId>, String) {
+) -> (Option<MemberId>, String, bool) {
     let mut answer = answer.unwrap_or_default();
     let mut looks = 1;
     loop {
-        let (id, state, last) = if let Some(view) = answer.view() {
-            (Some(view.id), speaks(view, put_back), view.health.is_ok())
+        let (id, state, well, last) = if let Some(view) = answer.view() {
+            let well = view.health.is_ok();
+            let (id, state) = (Some(view.id), speaks(view, put_back));
+            (id, state, well || view.learner, well)
         } else {
             let (state, is_down) = silent(engine, host).await;
-            (None, state, is_down)
+            (None, state, false, is_down)
         };
         if last || looks == LOOKS {
-            return (id, state);
+            return (id, state, well);
         }
         looks += 1;
         sleep(BETWEEN_LOOKS).await;

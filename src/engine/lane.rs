@@ -1,4 +1,4 @@
-//! Runs the steps of a lane in order; undoes them, newest first, when one fails.
+//! Runs the steps of a lane in order; when one fails, `undo` puts back what they did.
 //!
 //! For each step: guard if it is disruptive, journal, act, journal. Time is measured here and nowhere else.
 //!
@@ -22,17 +22,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::act::{Task, Turn, perform, words};
-use super::{End, Failure, Repair, Stop, guard, is_undone};
+use super::{End, Failure, Repair, Stop, guard, is_undone, undo};
 use crate::event::Kind;
 use crate::plan::{Action, Outcome, Step, StepId, Undo};
 use crate::transport::Stage;
 
-/// The least time that each action of an undo gets. The step's own deadline was for doing, not for putting a
-/// member back, where giving up early would leave it down.
-const UNDO_LEAST: Duration = Duration::from_secs(120);
-
 /// The most that a guard takes before it refuses.
-const GUARD: Duration = Duration::from_secs(30);
+pub(super) const GUARD: Duration = Duration::from_secs(30);
 
 /// Runs a lane to its end.
 pub(crate) async fn run(turn: &Turn<'_>) -> End {
@@ -61,6 +57,9 @@ async fn advance<'a>(
     if step.disruptive {
         guard::guard(&Task::new(turn, step.id, GUARD)).await?;
     }
+    if turn.hop.point_of_no_return == Some(step.id) {
+        guard::guard_no_return(&Task::new(turn, step.id, GUARD)).await?;
+    }
     started(turn, step.id, &step.action, false)?;
     begun.push(step);
     if step.disruptive {
@@ -72,7 +71,7 @@ async fn advance<'a>(
 }
 
 /// Does an action whose start is on disk, measures it and records how it ended.
-async fn act(task: &Task<'_>, action: &Action, undo: bool) -> Result<(), Failure> {
+pub(super) async fn act(task: &Task<'_>, action: &Action, undo: bool) -> Result<(), Failure> {
     let began = Instant::now();
     let result = perform(task, action).await;
     let outcome = match &result {
@@ -125,11 +124,17 @@ fn writes(action: &Action) -> bool {
 }
 
 /// Decides nothing but what the plan says about a failure.
+///
+/// A step that refused has changed nothing, so it is not undone: what it found is somebody else's.
 async fn stop(turn: &Turn<'_>, step: &Step, failure: Failure, begun: &[&Step]) -> End {
+    let mut begun = begun.to_vec();
+    if matches!(failure, Failure::Refused(_)) {
+        begun.retain(|one| one.id != step.id);
+    }
     let repair = if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
         Repair::NotNeeded
     } else if is_undone(turn.plan, &failure) {
-        undo(turn, &failure, begun).await
+        undo::undo(turn, &failure, &begun).await
     } else {
         Repair::Left
     };
@@ -145,60 +150,12 @@ fn has_actions(step: &Step) -> bool {
     matches!(step.undo, Undo::Actions(_))
 }
 
-/// Undoes the steps that have begun, newest first, the failed one included: it may be half done.
-///
-/// If the member was taken out of service and one of the steps cannot be undone, nothing is: a half-way undo would
-/// stop a process that may yet come up.
-async fn undo(turn: &Turn<'_>, failure: &Failure, begun: &[&Step]) -> Repair {
-    if let Some(reason) = impossible(turn, begun) {
-        return Repair::Failed(vec![reason]);
-    }
-    let event = Kind::UndoStarted {
-        cluster: turn.cluster.name.clone(),
-        host: turn.host.name.clone(),
-        because: failure.causes(),
-    };
-    if let Err(error) = turn.engine.recorder.record(event) {
-        return Repair::Failed(Failure::Journal(error).causes());
-    }
-    for step in begun.iter().rev() {
-        if let Err(failure) = undo_step(turn, step).await {
-            let mut causes = vec![format!("step {} could not be undone", step.id.0)];
-            causes.extend(failure.causes());
-            return Repair::Failed(causes);
-        }
-    }
-    if turn.is_disrupted() {
-        Repair::PutBack
-    } else {
-        Repair::NotNeeded
-    }
-}
-
-fn impossible(turn: &Turn<'_>, begun: &[&Step]) -> Option<String> {
-    let reason = begun.iter().find_map(|step| match &step.undo {
-        Undo::Impossible(reason) => Some(format!("step {} cannot be undone: {reason}", step.id.0)),
-        Undo::Nothing | Undo::Actions(_) => None,
-    });
-    reason.filter(|_| turn.is_disrupted())
-}
-
-async fn undo_step(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
-    let Undo::Actions(actions) = &step.undo else {
-        return Ok(());
-    };
-    for action in actions {
-        let time = Duration::from_secs(step.deadline_s).max(UNDO_LEAST);
-        if matches!(action, Action::StopUnit { .. }) {
-            guard::guard_undo(&Task::new(turn, step.id, GUARD)).await?;
-        }
-        started(turn, step.id, action, true)?;
-        act(&Task::new(turn, step.id, time), action, true).await?;
-    }
-    Ok(())
-}
-
-fn started(turn: &Turn<'_>, step: StepId, action: &Action, undo: bool) -> Result<(), Failure> {
+pub(super) fn started(
+    turn: &Turn<'_>,
+    step: StepId,
+    action: &Action,
+    undo: bool,
+) -> Result<(), Failure> {
     record(
         turn,
         Kind::StepStarted {
@@ -248,7 +205,7 @@ fn record(turn: &Turn<'_>, kind: Kind) -> Result<(), Failure> {
 
 impl<'a> Task<'a> {
     /// A step whose time begins now.
-    fn new(turn: &'a Turn<'a>, step: StepId, time: Duration) -> Self {
+    pub(super) fn new(turn: &'a Turn<'a>, step: StepId, time: Duration) -> Self {
         Self {
             turn,
             step,

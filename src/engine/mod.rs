@@ -5,16 +5,14 @@
 //! ([`crate::journal`]). A member that fails is put back by the undo of its own steps, and how the cluster is then
 //! is looked at afresh (`ending`), never inferred.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::future::join_all;
-use tokio::time::{Duration, Instant};
 
-use crate::event::{Ending, Kind};
-use crate::facts::Observation;
+use crate::event::{Ending, Kind, MemberState};
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
 use crate::plan::lint;
@@ -27,10 +25,13 @@ mod ending;
 pub mod gate;
 pub mod guard;
 pub mod lane;
+mod ledger;
+pub mod undo;
 pub mod wait;
 
 pub use cancel::Interrupt;
 pub use gate::Gate;
+pub use ledger::Ledger;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -62,7 +63,7 @@ impl std::fmt::Debug for Engine {
 pub enum Failure {
     /// The host could not be asked.
     Unreachable(Unreachable),
-    /// The guard refused.
+    /// A guard or a step refused, and has changed nothing.
     Refused(String),
     /// It was tried and failed; from the nearest cause to the furthest.
     Failed(Vec<String>),
@@ -72,36 +73,13 @@ pub enum Failure {
     Abandoned,
 }
 
-/// How long a look at the cluster may stand for another one, while nothing was done since. Half of etcd's default
-/// election timeout (1000 ms): the members themselves would not have noticed a loss earlier.
-const FRESH: Duration = Duration::from_millis(500);
-
-/// What a run has done so far; shared by the lanes of a wave.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    left: Mutex<Vec<Left>>,
-    changed: AtomicBool,
-    disrupted: AtomicBool,
-    floor: AtomicU64,
-    seen: Mutex<Option<(Instant, Observation)>>,
-}
-
-/// Something that stays on purpose.
-#[derive(Debug)]
-struct Left {
-    what: String,
-    /// On these hosts; none where `what` says it all.
-    hosts: BTreeSet<String>,
-}
-
-impl Left {
-    fn words(&self) -> String {
-        let hosts: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
-        match hosts.as_slice() {
-            [] => self.what.clone(),
-            hosts => format!("{} on {}", self.what, hosts.join(", ")),
-        }
-    }
+/// How the members of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Each one's state.
+    pub members: Vec<MemberState>,
+    /// Whether all are well.
+    pub well: bool,
 }
 
 /// How a hop came to its end.
@@ -139,6 +117,8 @@ pub(crate) enum Repair {
     PutBack,
     /// The plan says to leave it as it is, or the run was abandoned.
     Left,
+    /// The cluster has gone on, so that the old release must not come back; why.
+    TooLate(Vec<String>),
     /// The undo failed too.
     Failed(Vec<String>),
 }
@@ -165,6 +145,13 @@ impl Engine {
             ending::unrecorded(&mut ending, &error);
         }
         ending
+    }
+
+    /// Looks how the members are, at a time when nothing is being done.
+    pub async fn look_again(&self, cluster: &Cluster, plan: &Plan) -> Now {
+        let (members, well) =
+            ending::members(self, cluster, plan, &Ledger::default(), &End::Done).await;
+        Now { members, well }
     }
 
     async fn hop(&self, cluster: &Cluster, plan: &Plan, gate: &Gate, ledger: &Ledger) -> End {
@@ -266,90 +253,6 @@ fn chain(error: &dyn std::error::Error) -> Vec<String> {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect()
-}
-
-impl Ledger {
-    /// Notes something that stays on purpose when the run ends.
-    pub fn leave(&self, what: String) {
-        let hosts = BTreeSet::new();
-        self.lock().push(Left { what, hosts });
-    }
-
-    /// Notes something that stays on a host on purpose; the same on several hosts is told once.
-    pub fn leave_on(&self, what: String, host: &str) {
-        let mut left = self.lock();
-        let known = left
-            .iter_mut()
-            .find(|left| left.what == what && !left.hosts.is_empty());
-        match known {
-            Some(known) => drop(known.hosts.insert(host.to_owned())),
-            None => left.push(Left {
-                what,
-                hosts: BTreeSet::from([host.to_owned()]),
-            }),
-        }
-    }
-
-    /// What stays on purpose.
-    pub fn left(&self) -> Vec<String> {
-        self.lock().iter().map(Left::words).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Left>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that something on a host is, or may be, different now.
-    pub fn note_change(&self) {
-        self.changed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether anything on a host is, or may be, different now.
-    pub fn is_changed(&self) -> bool {
-        self.changed.load(Ordering::Relaxed)
-    }
-
-    /// Notes that a disruptive step has begun.
-    pub fn note_disruption(&self) {
-        self.disrupted.store(true, Ordering::Relaxed);
-        self.note_change();
-    }
-
-    /// Whether a disruptive step of any lane has begun.
-    pub fn is_disrupted(&self) -> bool {
-        self.disrupted.load(Ordering::Relaxed)
-    }
-
-    /// Keeps a look at all members, for those who ask within [`FRESH`].
-    pub fn note_seen(&self, seen: &Observation) {
-        *self.last_look() = Some((Instant::now(), seen.clone()));
-    }
-
-    /// Forgets the last look, for something was done since.
-    pub fn forget_seen(&self) {
-        *self.last_look() = None;
-    }
-
-    /// The last look, if it is fresh and nothing was done since.
-    pub fn seen(&self) -> Option<Observation> {
-        let last = self.last_look().clone();
-        last.filter(|(at, _)| at.elapsed() <= FRESH)
-            .map(|(_, seen)| seen)
-    }
-
-    fn last_look(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Observation)>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a raft index that the next member to settle must have applied.
-    pub fn raise_floor(&self, index: u64) {
-        self.floor.fetch_max(index, Ordering::Relaxed);
-    }
-
-    /// The raft index that a member must have applied to have caught up.
-    pub fn floor(&self) -> u64 {
-        self.floor.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether a failed lane of this plan is undone.

@@ -46,6 +46,11 @@ pub enum AlarmKind {
     Other(String),
 }
 
+impl MemberId {
+    /// The id of a member that nobody could be asked about; etcd gives none the number 0.
+    pub const UNKNOWN: Self = Self(0);
+}
+
 impl fmt::Display for MemberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{:x}", self.0))

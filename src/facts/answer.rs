@@ -89,6 +89,9 @@ fn verdict(status: &wire::Status, health: &Frame, frames: &Frames) -> Result<(),
             (Some(_), None) => Ok(()),
         };
     }
+    if let Some(refusal) = no_rights(&frames.text("rights.err")) {
+        return Err(refusal);
+    }
     let complaint = frames.text("health.err");
     let both = format!("{}\n{complaint}", health.text());
     match wire::healths(&both).map(|list| list.into_iter().next()) {
@@ -97,6 +100,19 @@ fn verdict(status: &wire::Status, health: &Frame, frames: &Frames) -> Result<(),
         Err(_) if health.status == 124 => Err("no answer to a read in time".to_owned()),
         Err(_) => Err(gist(&complaint)),
     }
+}
+
+/// `endpoint health` passes a user who may do nothing (3.4: "permission denied" is an answer), status and member
+/// list ask for no user at all; a backup needs one with every right.
+fn no_rights(complaint: &str) -> Option<String> {
+    let refused = ["permission denied", "user name is empty", "user not found"];
+    refused.iter().any(|word| complaint.contains(word)).then(|| {
+        let said = gist(complaint);
+        format!(
+            "etcd wants a user who may read every key, as a backup does: {said}; set `auth.user` and \
+             `auth.password_file`"
+        )
+    })
 }
 
 /// etcdctl only says that time ran out; the status may know more.

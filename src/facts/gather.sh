@@ -128,6 +128,7 @@ describe_binaries() {
     [ "$name" = etcd ] && here=$(printf '%s\n' "$said" | sed -n 's/^etcd Version: *//p' | head -n 1)
   done
   case " $versions " in *" $here "*) here= ;; esac
+  [ "$pid" -gt 0 ] || versions="$versions $(kept)"
   for version in $versions $here; do
     for name in etcd etcdctl etcdutl; do
       [ -f "$install_dir/$version/$name" ] &&
@@ -135,6 +136,14 @@ describe_binaries() {
     done
   done
   frame sha256 digests
+}
+
+# The newest other releases of a member that is down: where a way back may be. Hashing takes long, so only a few.
+kept() {
+  for dir in "$install_dir"/*/; do
+    dir=${dir%/}
+    case " $versions $here " in *" ${dir##*/} "*) ;; *) printf '%s\n' "${dir##*/}" ;; esac
+  done | grep -x '[0-9]\{1,\}\.[0-9]\{1,\}\.[0-9]\{1,\}' | sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 4 | tr '\n' ' '
 }
 
 describe_binary() {

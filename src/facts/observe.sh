@@ -17,7 +17,8 @@ observe() {
     ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json
   else
     ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json |
-      beside ask members ctl member list -w json | beside ask alarms ctl alarm list -w json
+      beside ask members ctl member list -w json | beside ask alarms ctl alarm list -w json |
+      beside ask rights ctl get '' --prefix --limit=1 --keys-only
   fi
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::dirs::{make, write};
 use super::faults::quoted;
 use super::shape::{ClusterShape, MemberShape};
-use super::writer::client::Client;
+use super::tls::{self, Authority};
+use super::writer::client::{Access, Client};
 use super::{Lab, LabError};
 use crate::etcd::Version;
 
@@ -49,15 +50,25 @@ pub struct Install<'a> {
 /// When a binary is missing, a host fails, or the cluster does not form in time.
 pub fn start(lab: &Lab, shape: &ClusterShape, how: &Install<'_>) -> Result<Vec<String>, LabError> {
     let initial = initial_cluster(lab, shape)?;
+    let mut access = access(lab, shape)?;
     side_by_side(&shape.members, |member| {
         place_binaries(&lab.host(&member.host)?.root(), member, how)?;
+        let keys = tls::place(lab, member)?;
         let unit = unit(lab, shape, member, &initial, how)?;
         let place = format!("etc/systemd/system/{}", member.unit);
         write(&lab.host(&member.host)?.root().join(place), &unit, 0o644)?;
-        lab.sh(&member.host, &start_script(member)).map(drop)
+        lab.sh(&member.host, &start_script(member, &keys)).map(drop)
     })?;
     let endpoints = endpoints(lab, shape)?;
-    await_health(lab, &endpoints)?;
+    let login = access.login.take();
+    await_health_as(lab, &endpoints, &access)?;
+    if login.is_some() {
+        access.login = login;
+        let client = Client::new(&endpoints[0], &access, PATIENCE);
+        let enabled = lab.network().inside(|| client.enable_auth())?;
+        enabled.map_err(|error| LabError::Hosts(vec![error]))?;
+        await_health_as(lab, &endpoints, &access)?;
+    }
     Ok(endpoints)
 }
 
@@ -68,9 +79,30 @@ pub fn start(lab: &Lab, shape: &ClusterShape, how: &Install<'_>) -> Result<Vec<S
 pub fn endpoints(lab: &Lab, shape: &ClusterShape) -> Result<Vec<String>, LabError> {
     let endpoint = |member: &MemberShape| {
         let address = lab.host(&member.host)?.address;
-        Ok(format!("http://{address}:{}", member.client_port))
+        Ok(format!(
+            "{}://{address}:{}",
+            member.scheme(),
+            member.client_port
+        ))
     };
     shape.members.iter().map(endpoint).collect()
+}
+
+/// What a client of a cluster needs to be let in.
+///
+/// # Errors
+/// When the lab's certificates cannot be made or read.
+pub fn access(lab: &Lab, shape: &ClusterShape) -> Result<Access, LabError> {
+    let first = shape.members.first();
+    let mut access = Access::default();
+    if first.is_some_and(|member| member.tls.is_some()) {
+        let client = Authority::of(lab)?.gateway_client()?;
+        let config = Access::tls_of(&client.ca, &client.cert, &client.key);
+        access.tls = Some(config.map_err(|error| LabError::Hosts(vec![error]))?);
+    }
+    let auth = first.and_then(|member| member.auth.as_ref());
+    access.login = auth.map(|auth| (auth.user.clone(), auth.password.clone()));
+    Ok(access)
 }
 
 /// Waits until every endpoint answers a linearizable read and names a cluster version.
@@ -78,9 +110,17 @@ pub fn endpoints(lab: &Lab, shape: &ClusterShape) -> Result<Vec<String>, LabErro
 /// # Errors
 /// [`LabError::TooLate`] with the last answer.
 pub fn await_health(lab: &Lab, endpoints: &[String]) -> Result<(), LabError> {
+    await_health_as(lab, endpoints, &Access::default())
+}
+
+/// As [`await_health`], of members that let not everybody in.
+///
+/// # Errors
+/// As [`await_health`].
+pub fn await_health_as(lab: &Lab, endpoints: &[String], access: &Access) -> Result<(), LabError> {
     let wait = || {
         for endpoint in endpoints {
-            let client = Client::new(endpoint, Duration::from_secs(2));
+            let client = Client::new(endpoint, access, Duration::from_secs(2));
             let what = format!("the member at {endpoint} was not healthy");
             lab.cancel.wait(&what, PATIENCE, || {
                 client.read_nothing()?;
@@ -132,7 +172,8 @@ fn binaries(folder: &Path) -> Result<Vec<String>, LabError> {
 fn initial_cluster(lab: &Lab, shape: &ClusterShape) -> Result<String, LabError> {
     let pair = |member: &MemberShape| {
         let address = lab.host(&member.host)?.address;
-        Ok(format!("{}=http://{address}:{PEER_PORT}", member.member))
+        let (name, scheme) = (&member.member, member.scheme());
+        Ok(format!("{name}={scheme}://{address}:{PEER_PORT}"))
     };
     let pairs: Result<Vec<_>, LabError> = shape.members.iter().map(pair).collect();
     Ok(pairs?.join(","))
@@ -146,18 +187,19 @@ fn unit(
     how: &Install<'_>,
 ) -> Result<String, LabError> {
     let address = lab.host(&member.host)?.address;
-    let port = member.client_port;
+    let (port, scheme) = (member.client_port, member.scheme());
     let mut flags = vec![
         format!("--name={}", member.member),
         format!("--data-dir={}", member.data_dir),
-        format!("--listen-peer-urls=http://{address}:{PEER_PORT}"),
-        format!("--initial-advertise-peer-urls=http://{address}:{PEER_PORT}"),
-        format!("--listen-client-urls=http://{address}:{port},http://127.0.0.1:{port}"),
-        format!("--advertise-client-urls=http://{address}:{port}"),
+        format!("--listen-peer-urls={scheme}://{address}:{PEER_PORT}"),
+        format!("--initial-advertise-peer-urls={scheme}://{address}:{PEER_PORT}"),
+        format!("--listen-client-urls={scheme}://{address}:{port},{scheme}://127.0.0.1:{port}"),
+        format!("--advertise-client-urls={scheme}://{address}:{port}"),
         format!("--initial-cluster={initial}"),
         format!("--initial-cluster-token={}", shape.name),
         "--initial-cluster-state=new".to_owned(),
     ];
+    flags.extend(tls::flags(member));
     flags.extend_from_slice(how.flags);
     Ok(format!(
         "[Unit]\nDescription=etcd\nAfter=network.target\n\n[Service]\nType=notify\nUser=etcd\n\
@@ -170,15 +212,20 @@ fn unit(
 
 /// Makes the user and the data folder, enables the unit and queues its start: with `Type=notify` a start
 /// ends only when a quorum is up, so no host may wait for its own.
-fn start_script(member: &MemberShape) -> String {
+fn start_script(member: &MemberShape, keys: &[String]) -> String {
     const SCRIPT: &str = r#"set -e
         id etcd >/dev/null 2>&1 || useradd --system --home-dir "$data" --no-create-home --shell /usr/sbin/nologin etcd
         install -d -m 0700 -o etcd -g etcd "$data"
+        [ $# = 0 ] || chown etcd:etcd -- "$@"
         systemctl daemon-reload
         systemctl --quiet enable "$unit"
         systemctl --no-block start "$unit""#;
     let (data, unit) = (quoted(&member.data_dir), quoted(&member.unit));
-    format!("data={data}; unit={unit}; {SCRIPT}")
+    let keys: Vec<String> = keys.iter().map(|key| quoted(key)).collect();
+    format!(
+        "data={data}; unit={unit}; set -- {}; {SCRIPT}",
+        keys.join(" ")
+    )
 }
 
 fn side_by_side(

@@ -119,6 +119,17 @@ fn host(member: &MemberShape, address: &str) -> Table {
         .map(|(key, value)| (key.to_owned(), text(value)))
         .into_iter()
         .collect();
+    if let Some(tls) = &member.tls {
+        host.insert(
+            "tls".into(),
+            Value::try_from(tls).expect("paths become TOML"),
+        );
+    }
+    if let Some(auth) = &member.auth {
+        let file = absolute(&auth.password_file).display().to_string();
+        let auth = [("user", text(&auth.user)), ("password_file", text(&file))];
+        host.insert("auth".into(), table(auth));
+    }
     if let Some(templates) = templates(member) {
         host.insert("templates".into(), templates.into());
     }

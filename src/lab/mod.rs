@@ -20,6 +20,7 @@ mod net;
 mod owner;
 pub mod releases;
 mod shape;
+mod tls;
 mod tool;
 pub mod writer;
 

@@ -17,6 +17,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("mount", "mount"),
     ("nc", "netcat-openbsd"),
     ("nsenter", "util-linux"),
+    ("openssl", "openssl"),
     ("setsid", "util-linux"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::LabError;
-use crate::inventory::{BackupPolicy, Cluster, Host, Inventory, Templates};
+use crate::inventory::{Auth, BackupPolicy, Cluster, Host, Inventory, Templates, Tls};
 
 /// Clusters without addresses: what an inventory says that does not depend on where its hosts are.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,10 @@ pub struct MemberShape {
     pub client_host: Option<String>,
     /// The port for clients.
     pub client_port: u16,
+    /// Where clients have their certificates; members serve TLS, to each other too, where this is set.
+    pub tls: Option<Tls>,
+    /// etcd's own user, for whom authentication is switched on.
+    pub auth: Option<Auth>,
     /// Templates of the inventory.
     pub templates: Templates,
     /// Variables for templates.
@@ -65,7 +69,7 @@ impl Shape {
     /// The shape of an inventory's clusters.
     ///
     /// # Errors
-    /// [`LabError::Unsupported`] for what the lab does not have: TLS and etcd's own users.
+    /// [`LabError::Unsupported`] for what the lab cannot stand in for, such as certificates of a public authority.
     pub fn of_inventory(inventory: &Inventory) -> Result<Self, LabError> {
         let clusters = inventory.clusters.values();
         let backup = clusters
@@ -140,6 +144,8 @@ impl MemberShape {
             backup_dir: "/var/backups/etcd".to_owned(),
             client_host: Some("127.0.0.1".to_owned()),
             client_port: 2379,
+            tls: None,
+            auth: None,
             templates: Templates::default(),
             vars: Map::new(),
         }
@@ -147,16 +153,19 @@ impl MemberShape {
 
     fn of_host(host: &Host) -> Result<Self, LabError> {
         let refuse = |what| LabError::Unsupported(format!("`{}` {what}", host.name));
-        if host.auth.is_some() {
-            return Err(refuse("has an etcd user, which the lab cannot rehearse"));
+        let (scheme, rest) = host
+            .client_url
+            .split_once("://")
+            .unwrap_or(("http", &host.client_url));
+        let tls = host.tls.clone().filter(|_| scheme == "https");
+        if scheme == "https" && tls.as_ref().is_none_or(|tls| tls.cacert.is_none()) {
+            let what = "uses TLS without `tls.cacert`: the lab can only rehearse an authority that it can place";
+            return Err(refuse(what));
         }
-        let plain = host.client_url.strip_prefix("http://");
-        let plain = plain.filter(|_| host.tls.is_none());
-        let plain = plain.ok_or_else(|| refuse("uses TLS, which the lab cannot rehearse"))?;
-        let (name, port) = plain
+        let (name, port) = rest
             .trim_end_matches('/')
             .rsplit_once(':')
-            .unwrap_or((plain, "2379"));
+            .unwrap_or((rest, "2379"));
         let client_port = port.parse();
         let client_port = client_port.map_err(|_| refuse("has no port in its `client_url`"))?;
         Ok(Self {
@@ -169,6 +178,8 @@ impl MemberShape {
             backup_dir: host.backup_dir.clone(),
             client_host: (name == "127.0.0.1" || name == "localhost").then(|| name.to_owned()),
             client_port,
+            tls,
+            auth: host.auth.clone(),
             templates: host.templates.clone(),
             vars: host.vars.clone(),
         })
@@ -177,7 +188,12 @@ impl MemberShape {
     /// How the host at that address reaches its own member.
     pub fn client_url(&self, address: &str) -> String {
         let host = self.client_host.as_deref().unwrap_or(address);
-        format!("http://{host}:{}", self.client_port)
+        format!("{}://{host}:{}", self.scheme(), self.client_port)
+    }
+
+    /// `https` where members serve TLS, else `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 
@@ -206,5 +222,7 @@ mod tests {
         member.client_host = None;
         member.client_port = 4001;
         assert_eq!(member.client_url("10.0.0.1"), "http://10.0.0.1:4001");
+        member.tls = Some(Tls::default());
+        assert_eq!(member.client_url("10.0.0.1"), "https://10.0.0.1:4001");
     }
 }

@@ -11,7 +11,8 @@ use crate::inventory::Host;
 use super::deadlines as limit;
 use super::files::Rendered;
 use super::options::Options;
-use super::seats::{Seat, seats};
+use super::previous::{Previous, installed, keeps, previous};
+use super::seats::{self, Seat, seats};
 use super::upgrade::{Request, Work};
 use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
@@ -19,59 +20,6 @@ use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 pub(super) struct Lanes<'a> {
     request: &'a Request<'a>,
     work: &'a Work<'a>,
-}
-
-/// Whether the installed binaries have to be copied before they are switched away.
-pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
-    let Some(version) = installed(seat).filter(|version| *version != to) else {
-        return false;
-    };
-    let staged = seat.facts.staged.get(version);
-    !seat
-        .facts
-        .binaries
-        .iter()
-        .all(|(name, binary)| staged.and_then(|files| files.get(name)) == Some(&binary.sha256))
-}
-
-/// The release of the installed `etcd`.
-fn installed<'a>(seat: &Seat<'a>) -> Option<&'a Version> {
-    seat.facts.binaries.get("etcd")?.version.as_ref()
-}
-
-/// The release that an undo leads to, and the binaries it has.
-struct Previous {
-    version: Version,
-    files: Vec<String>,
-}
-
-/// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
-/// a member that an interrupted run left down and switched: the newest staged release below the target.
-fn previous(seat: &Seat, to: &Version) -> Option<Previous> {
-    let installed = installed(seat);
-    let newest = || seat.facts.staged.keys().rev().find(|version| *version < to);
-    let running = seat
-        .version()
-        .or(installed.filter(|version| *version < to))
-        .or_else(newest)?;
-    if installed != Some(running)
-        && let Some(files) = seat
-            .facts
-            .staged
-            .get(running)
-            .filter(|files| files.contains_key("etcd"))
-    {
-        return Some(Previous {
-            version: running.clone(),
-            files: files.keys().cloned().collect(),
-        });
-    }
-    installed
-        .filter(|version| *version != to)
-        .map(|version| Previous {
-            version: version.clone(),
-            files: seat.facts.binaries.keys().cloned().collect(),
-        })
 }
 
 impl<'a> Lanes<'a> {
@@ -217,7 +165,7 @@ impl<'a> Lanes<'a> {
     }
 
     fn member(&self, seat: &Seat) -> Lane {
-        let previous = previous(seat, &self.work.to);
+        let previous = previous(seat, &self.work.to).filter(|back| self.may_return(back));
         let mut steps: Vec<Step> = self.move_leader(seat).into_iter().collect();
         steps.push(self.stop(seat, previous.as_ref()));
         steps.push(self.switch(seat, previous.as_ref()));
@@ -232,6 +180,13 @@ impl<'a> Lanes<'a> {
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);
         self.lane(seat, steps)
+    }
+
+    /// Whether no member sees a cluster version above that release's line: it must not start again then.
+    fn may_return(&self, back: &Previous) -> bool {
+        seats::views(self.request.facts)
+            .filter_map(|view| view.cluster_version.as_ref())
+            .all(|line| line.minor() <= back.version.minor())
     }
 
     /// Every voter's lane asks: the leadership may have moved since the plan was made. Members that will be on
@@ -285,7 +240,10 @@ impl<'a> Lanes<'a> {
         let files: Vec<String> = self.release(seat).into_keys().collect();
         let now: Vec<String> = seat.facts.binaries.keys().cloned().collect();
         let undo = match previous {
-            None => Undo::Impossible(format!("no release but {} is on the host", self.work.to)),
+            None => Undo::Impossible(format!(
+                "no release but {} is on the host that the cluster would take back",
+                self.work.to
+            )),
             Some(previous) => Undo::Actions(vec![switched(
                 seat.host,
                 &previous.version,
@@ -303,7 +261,9 @@ impl<'a> Lanes<'a> {
             .iter()
             .map(|file| self.write_one(seat, file))
             .collect();
-        if files.iter().any(|file| file.unit) {
+        // A former run may have written the unit and ended before systemd read it.
+        if files.iter().any(|file| file.unit) || seat.view.is_none() && seat.facts.unit.needs_reload
+        {
             // The unit file's undo reloads; this step comes behind it and would be undone too early.
             steps.push(self.plain(Action::ReloadUnits, limit::RELOAD_S));
         }

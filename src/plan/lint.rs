@@ -10,7 +10,7 @@ use super::{Action, Hop, Lane, Plan, Purpose, Step, StepId, Undo};
 /// * A disruptive step is followed by a settle in its lane, and can be undone.
 /// * A backup is taken before the first disruptive step.
 /// * A release is staged on a host before it is switched to there.
-/// * Step numbers increase from 1; the point of no return is the last start.
+/// * Step numbers increase from 1; the point of no return is the last start, and behind it is nothing but waiting.
 /// * A release that is passed is never lower than the one before.
 ///
 /// # Errors
@@ -24,6 +24,7 @@ pub fn lint(plan: &Plan) -> Result<(), Vec<String>> {
         wrong.extend(backup(hop));
         wrong.extend(staged(hop));
         wrong.extend(no_return(hop));
+        wrong.extend(pending(hop));
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
@@ -159,6 +160,23 @@ fn no_return(hop: &Hop) -> Option<String> {
             point.0
         )
     })
+}
+
+/// Nothing may be open at the point of no return: what comes behind it only waits.
+fn pending(hop: &Hop) -> Option<String> {
+    let point = hop.point_of_no_return?;
+    let waits = |action: &Action| {
+        matches!(
+            action,
+            Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+        )
+    };
+    let mut behind = hop.steps().filter(|(_, step)| step.id > point);
+    let (lane, step) = behind.find(|(_, step)| !waits(&step.action))?;
+    Some(format!(
+        "step {} on {} is open behind the point of no return, step {}",
+        step.id.0, lane.host, point.0
+    ))
 }
 
 /// Tells whether the member that leads is worked on last.

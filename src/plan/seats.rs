@@ -76,9 +76,16 @@ impl Seat<'_> {
     }
 }
 
-/// The lowest release that a member runs; `None` if no member answers.
-pub fn lowest(facts: &ClusterFacts) -> Option<&Version> {
-    versions(facts).min()
+/// The release that the way starts from: the lowest that a member runs, or would run if it were started.
+pub fn origin<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Option<&'a Version> {
+    let all = seats(cluster, facts);
+    let would = |seat: &Seat<'a>| seat.facts.binaries.get("etcd")?.version.as_ref();
+    all.iter()
+        .filter_map(|seat| match seat.view {
+            Some(view) => Some(&view.version),
+            None => would(seat),
+        })
+        .min()
 }
 
 /// The highest release that a member runs; `None` if no member answers.

@@ -14,6 +14,7 @@ use crate::inventory::Cluster;
 
 use super::files::{self, Rendered};
 use super::lane::Lanes;
+use super::left::{self, Left};
 use super::path::{self, Available};
 use super::seats::{self, Seat};
 use super::{
@@ -56,7 +57,8 @@ pub struct Request<'a> {
     pub settle_least_s: u64,
     /// The most that any step may take, instead of each one's own deadline.
     pub step_timeout_s: Option<u64>,
-    /// Whether an interrupted run is taken up: one voter may be down, and is then worked on first.
+    /// Whether an interrupted run is taken up: one voter may be down, and is then worked on first, even if nothing
+    /// on its host tells of that run.
     pub resume: bool,
     /// The run's id, for the names of backups.
     pub run_id: &'a str,
@@ -95,6 +97,9 @@ impl Work<'_> {
 
 /// Plans the upgrade. There is no plan when a finding blocks, and none when nothing is to be done.
 pub fn plan(request: &Request) -> Planned {
+    if let Some(Left::Needed(host)) = left::left(request) {
+        return left::revive(request, &host);
+    }
     let mut findings = preflight::state(request);
     if let Some(highest) = seats::highest(request.facts).filter(|high| *high > request.target) {
         findings.push(path::older(highest, request.target));
@@ -130,7 +135,8 @@ pub fn needed(
     available: &Available,
     rules: &Catalogue,
 ) -> BTreeSet<(Version, Arch)> {
-    let way = seats::lowest(facts).and_then(|low| path::path(low, target, available, rules).ok());
+    let way = seats::origin(cluster, facts)
+        .and_then(|low| path::path(low, target, available, rules).ok());
     let Some(way) = way else {
         return BTreeSet::new();
     };
@@ -159,12 +165,12 @@ fn is_due(request: &Request) -> bool {
 
 /// Whether a host was chosen and its member runs less, or is the one that an interrupted run left down.
 fn in_turn(request: &Request, seat: &Seat, release: &Version) -> bool {
-    let is_left = || preflight::left_down(request).as_deref() == Some(&*seat.host.name);
+    let is_left = || left::left(request).is_some_and(|left| left.host() == seat.host.name);
     request.chosen.contains(&seat.host.name) && (seat.is_below(release) || is_left())
 }
 
 fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
-    let from = seats::lowest(request.facts)
+    let from = seats::origin(request.cluster, request.facts)
         .unwrap_or(request.target)
         .clone();
     let path = path::path(&from, request.target, request.available, request.rules)?;
@@ -206,25 +212,33 @@ fn render(request: &Request, work: &mut Work) {
 }
 
 fn build(request: &Request, work: &Work) -> Plan {
-    let forecast = work.path.windows(2).map(|pair| Hop {
-        from: pair[0].clone(),
-        to: pair[1].clone(),
-        waves: Vec::new(),
-        point_of_no_return: None,
-        rules: cited(request.rules, &pair[0], &pair[1]),
-    });
+    let hops = std::iter::once(hop(request, work)).chain(forecast(request.rules, &work.path));
+    whole(request, &work.from, hops.collect())
+}
+
+/// The plan of these hops.
+pub(super) fn whole(request: &Request, from: &Version, hops: Vec<Hop>) -> Plan {
     Plan {
         format: FORMAT,
         kind: Kind::Upgrade,
         cluster: request.cluster.name.clone(),
-        from: work.from.clone(),
+        from: from.clone(),
         to: request.target.clone(),
-        hops: std::iter::once(hop(request, work))
-            .chain(forecast)
-            .collect(),
+        hops,
         on_failure: request.on_failure,
         basis: digest(request.facts),
     }
+}
+
+/// Hops without steps between releases that are passed one after the other.
+pub(super) fn forecast(rules: &Catalogue, passed: &[Version]) -> impl Iterator<Item = Hop> {
+    passed.windows(2).map(|pair| Hop {
+        from: pair[0].clone(),
+        to: pair[1].clone(),
+        waves: Vec::new(),
+        point_of_no_return: None,
+        rules: cited(rules, &pair[0], &pair[1]),
+    })
 }
 
 fn hop(request: &Request, work: &Work) -> Hop {

@@ -61,6 +61,9 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// A local file, streamed.
     File(PathBuf),
+    /// Nothing, and no end of file either, until this turns true or its sender goes away. Also ends when we do, or the
+    /// connection: so a script can tell that nobody waits for it any more.
+    Held(tokio::sync::watch::Receiver<bool>),
 }
 
 /// Where a script's stdout goes.
@@ -71,6 +74,29 @@ pub enum Sink {
     Capture,
     /// Into a new local file with mode 0600, streamed.
     File(PathBuf),
+    /// Line by line to a receiver while the script runs, its stderr too. A receiver that does not take them holds the
+    /// script up; one that has gone away drops them.
+    Lines(tokio::sync::mpsc::Sender<Line>),
+}
+
+/// A line of a script that is still running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The host that it came from.
+    pub host: String,
+    /// Where the script wrote it.
+    pub stream: Stream,
+    /// The line without its end. At most 64 KiB: a longer one comes in several pieces.
+    pub text: Vec<u8>,
+}
+
+/// One of a script's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// stdout.
+    Out,
+    /// stderr.
+    Err,
 }
 
 /// How a script ended.
@@ -113,6 +139,9 @@ pub enum Stage {
     /// A jump host on the way failed.
     #[error("jump host `{0}` failed")]
     Jump(String),
+    /// The `ProxyCommand` of the user's ssh configuration did not get through to the host.
+    #[error("`{0}` cannot be reached through the `ProxyCommand` of your ssh configuration")]
+    BehindProxy(String),
     /// The host key is in no known_hosts file.
     #[error("its host key is not known")]
     HostKeyUnknown,
@@ -125,6 +154,9 @@ pub enum Stage {
     /// sudo or doas did not give root.
     #[error("`{0}` did not give root")]
     Become(String),
+    /// sudo asked for a password and did not take the one that was given.
+    #[error("sudo does not take the password")]
+    Password,
     /// The connection was there and was lost while a command ran.
     #[error("the connection was lost during `{0}`")]
     Lost(String),

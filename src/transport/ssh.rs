@@ -19,12 +19,14 @@ use self::link::{Link, Shared};
 use self::words::Target;
 use super::{Command, Output, Stage, Transport, Unreachable};
 use crate::inventory::Host;
+use crate::secret::Secret;
 
 mod answer;
 mod channel;
 mod config;
 mod escalation;
 mod folder;
+mod lines;
 mod link;
 mod master;
 mod place;
@@ -42,6 +44,8 @@ pub struct Settings {
     /// Where the private folder with the control sockets is made, if that is a short path that only we can write to.
     /// Else it is `$XDG_RUNTIME_DIR` or /tmp.
     pub runtime_dir: Option<PathBuf>,
+    /// What sudo is told where it asks, in one line. Hosts where it does not ask never get it.
+    pub become_password: Option<Secret>,
 }
 
 impl Default for Settings {
@@ -50,6 +54,7 @@ impl Default for Settings {
             forks: 20,
             connect_timeout: Duration::from_secs(10),
             runtime_dir: None,
+            become_password: None,
         }
     }
 }
@@ -81,12 +86,14 @@ impl Ssh {
             forks,
             connect_timeout,
             runtime_dir,
+            become_password,
         } = settings;
         let folder = Folder::new(runtime_dir.as_deref())?;
         let shared = Arc::new(Shared::new(
             folder.path().to_owned(),
             connect_timeout,
             forks,
+            become_password,
         ));
         let links = hosts
             .into_iter()

@@ -35,6 +35,7 @@ fn clusters(named: &[(&str, &str)], to: &str) -> Cluster {
         cluster::start(&lab, one, &how).unwrap();
     }
     Cluster {
+        access: cluster::access(&lab, &shape.clusters[0]).unwrap(),
         endpoints: Vec::new(),
         inventory: inventory.unwrap(),
         lab,

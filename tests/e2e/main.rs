@@ -6,9 +6,17 @@
 )]
 
 mod common;
+mod exec;
+mod faults;
 mod fleet;
+mod hosts;
 mod lab;
+mod password;
 mod refusals;
 mod rehearse;
+mod releases;
+#[path = "../it/releases_server.rs"]
+mod releases_server;
+mod templates;
 mod upgrade;
 mod writer;

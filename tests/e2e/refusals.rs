@@ -4,17 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::common::Cluster;
-use crate::common::run::{Ran, assert_untouched, files, runner, runner_with};
-
-/// Writes a changed copy of the lab's inventory beside it.
-fn inventory(cluster: &Cluster, name: &str, change: impl FnOnce(String) -> String) -> PathBuf {
-    let text = fs::read_to_string(&cluster.inventory).unwrap();
-    let changed = change(text.clone());
-    assert_ne!(text, changed, "{name}: nothing was changed");
-    let path = cluster.lab.folder().join(format!("{name}.toml"));
-    fs::write(&path, changed).unwrap();
-    path
-}
+use crate::common::run::{Ran, assert_untouched, files, inventory, runner, runner_with};
 
 /// Writes a changed copy of the lab's ssh configuration and an inventory that uses it.
 fn ssh(cluster: &Cluster, name: &str, change: impl FnOnce(String) -> String) -> PathBuf {

@@ -156,8 +156,8 @@ async fn a_given_inventory_gives_the_shape_and_the_lab_gives_the_addresses() {
     assert_eq!(status.await, Exit::Done);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_with_tls_is_refused_with_the_hosts_name() {
+#[test]
+fn tls_of_a_public_authority_is_refused_with_the_hosts_name() {
     let text = "[clusters.c.hosts.db-1]\naddress = \"192.0.2.1\"\nclient_url = \"https://127.0.0.1:2379\"\n";
     let given = inventory::load_text("c.toml", text, &[]).unwrap().inventory;
     let refused = runner::lab::Shape::of_inventory(&given).unwrap_err();

@@ -12,8 +12,8 @@ use runner::plan::{Action, OnFailure, Outcome, Plan};
 use tokio::time::Instant;
 
 use crate::engine_rig::{Rig, new, old};
+use crate::sim::inventory;
 use crate::sim::model::Behaviour;
-use crate::sim::plans;
 
 /// A member's state as told.
 pub fn state<'a>(ending: &'a Ending, host: &str) -> &'a str {
@@ -25,7 +25,8 @@ pub fn state<'a>(ending: &'a Ending, host: &str) -> &'a str {
         .state
 }
 
-fn set_least(plan: &mut Plan, seconds: u64) {
+/// Lets each settle wait at least so long.
+pub fn set_least(plan: &mut Plan, seconds: u64) {
     let lanes = plan.hops[0]
         .waves
         .iter_mut()
@@ -111,7 +112,7 @@ async fn a_release_that_never_gets_healthy_is_put_back_after_its_deadline() {
         .insert(new(), Behaviour::NeverHealthy);
     let ending = rig.upgrade().await;
     assert_eq!(ending.status, 5, "{ending:?}");
-    let expected = "member `etcd-1` was not healthy at 3.5.16 within 1m 0s";
+    let expected = "member `etcd-1` was not healthy at 3.5.16 within 3m 0s";
     assert!(ending.summary.contains(expected), "{}", ending.summary);
     assert!(
         ending.causes[0].contains("is not healthy: context deadline exceeded"),
@@ -214,7 +215,7 @@ async fn an_alarm_that_comes_up_ends_the_run_and_no_further_member_is_touched() 
 async fn what_members_say_through_the_transport_is_what_the_facts_say() {
     let rig = Rig::new(3);
     let facts = crate::sim::facts::facts(&rig.sim.state());
-    let seen = observe::observe(&rig.sim, &plans::cluster(3), Duration::from_secs(5)).await;
+    let seen = observe::observe(&rig.sim, &inventory::cluster(3), Duration::from_secs(5)).await;
     let told = facts.observation();
     for (host, answer) in &seen.hosts {
         let (seen, told) = (answer.view().unwrap(), told.hosts[host].view().unwrap());
@@ -281,7 +282,7 @@ async fn a_step_that_changed_since_the_plan_was_made_is_not_overwritten() {
         .state()
         .host("etcd-1")
         .files
-        .insert(plans::UNIT_FILE.to_owned(), theirs.clone());
+        .insert(inventory::UNIT_FILE.to_owned(), theirs.clone());
     let ending = rig.execute(&plan).await;
     assert!(
         ending

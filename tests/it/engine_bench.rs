@@ -24,7 +24,7 @@ use runner::transport::{Command, Input, Output, Sink, Stage, Transport, Unreacha
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
-use crate::sim::plans;
+use crate::sim::inventory;
 
 /// Runs scripts by `sh`, with a folder of stand-ins first on the PATH.
 pub struct Shell {
@@ -57,7 +57,7 @@ impl Shell {
             .spawn()?;
         let mut stdin = child.stdin.take().expect("a pipe");
         match &command.input {
-            Input::None => {}
+            Input::None | Input::Held(_) => {}
             Input::Bytes(bytes) => stdin.write_all(bytes).await?,
             Input::File(file) => stdin.write_all(&fs::read(file)?).await?,
         }
@@ -106,7 +106,7 @@ impl Bench {
     }
 
     fn cluster(&self) -> Cluster {
-        let mut cluster = plans::cluster(1);
+        let mut cluster = inventory::cluster(1);
         cluster.hosts[0].bin_dir = self.path("bin");
         cluster.hosts[0].install_dir = self.path("opt");
         cluster

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use runner::engine::{Engine, Interrupt};
 use runner::etcd::Version;
 use runner::event::{Ending, Event};
 use runner::journal::{self, Journal, Recorder};
-use runner::plan::Plan;
+use runner::plan::{Finding, Plan, Planned};
 use tempfile::TempDir;
 
 use crate::sim::model::{binaries, content, sha256};
-use crate::sim::{SimCluster, plans};
+use crate::sim::{SimCluster, inventory};
 
 /// A cluster, its releases on this machine and a state folder.
 pub struct Rig {
@@ -24,6 +24,7 @@ pub struct Rig {
     pub dir: TempDir,
     members: usize,
     runs: u32,
+    keeps_journals: bool,
 }
 
 pub fn old() -> Version {
@@ -49,13 +50,27 @@ impl Rig {
             dir: dir.unwrap(),
             members,
             runs: 0,
+            keeps_journals: true,
+        }
+    }
+
+    /// One whose journals are written and forgotten: nobody reads the thousands of a sweep.
+    pub fn forgetful(members: usize) -> Self {
+        Self {
+            keeps_journals: false,
+            ..Self::new(members)
         }
     }
 
     /// An engine with a fresh journal.
     pub fn engine(&mut self) -> Engine {
         let run = self.next_run();
-        let journal = Journal::create(self.dir.path(), &run).unwrap();
+        let journal = if self.keeps_journals {
+            Journal::create(self.dir.path(), &run).unwrap()
+        } else {
+            let nowhere = File::options().append(true).open("/dev/null").unwrap();
+            Journal::over(nowhere, "/dev/null".into(), &run)
+        };
         self.engine_with(journal)
     }
 
@@ -84,26 +99,66 @@ impl Rig {
         binaries(&version).iter().map(place).collect()
     }
 
-    /// A plan from what the simulation is now.
-    pub fn plan(&self) -> Plan {
+    /// What the planner says of the simulation as it is now.
+    pub fn planned(&self) -> Planned {
         let run = format!("20261120T1201{:02}Z-4f2a", self.runs + 1);
-        plans::upgrade(&self.sim.state(), &new(), &run)
+        inventory::plan(&self.sim.state(), &new(), &run)
     }
 
-    /// Runs an upgrade from what the simulation is now.
+    /// The plan from what the simulation is now.
+    pub fn plan(&self) -> Plan {
+        let planned = self.planned();
+        planned
+            .plan
+            .unwrap_or_else(|| panic!("{:#?}", planned.findings))
+    }
+
+    /// Runs an upgrade from what the simulation is now, as `runner upgrade --yes` would: hop after hop.
     pub async fn upgrade(&mut self) -> Ending {
-        let plan = self.plan();
-        self.execute(&plan).await
+        self.upgrade_or_else("upgrade").await
+    }
+
+    /// The same, with words for a preflight that refuses.
+    pub async fn upgrade_or_else(&mut self, context: &str) -> Ending {
+        loop {
+            let Planned { plan, findings } = self.planned();
+            let refuses = |finding: &&Finding| finding.refuses(&BTreeSet::new());
+            let refusing: Vec<&Finding> = findings.iter().filter(refuses).collect();
+            assert!(
+                refusing.is_empty(),
+                "{context}: the preflight refuses: {refusing:#?}"
+            );
+            let Some(plan) = plan else {
+                return nothing_to_do();
+            };
+            let ending = self.execute(&plan).await;
+            if ending.status != 0 || plan.hops.len() < 2 {
+                return ending;
+            }
+        }
     }
 
     pub async fn execute(&mut self, plan: &Plan) -> Ending {
         let engine = self.engine();
-        engine.run(&plans::cluster(self.members), plan).await
+        engine.run(&inventory::cluster(self.members), plan).await
     }
 
     /// The events of the newest run.
     pub fn events(&self) -> Vec<Event> {
         let runs = journal::list(self.dir.path()).unwrap();
         journal::read(&runs.last().unwrap().path).unwrap().events
+    }
+}
+
+fn nothing_to_do() -> Ending {
+    Ending {
+        cluster: "prod".to_owned(),
+        status: 0,
+        summary: "nothing to do".to_owned(),
+        causes: Vec::new(),
+        members: Vec::new(),
+        changed: false,
+        hint: String::new(),
+        left: Vec::new(),
     }
 }

@@ -11,8 +11,8 @@ use runner::journal::Journal;
 
 use crate::engine::state;
 use crate::engine_rig::{Rig, new};
+use crate::sim::inventory;
 use crate::sim::model::Behaviour;
-use crate::sim::plans;
 
 #[tokio::test(start_paused = true)]
 async fn the_first_interrupt_finishes_the_member_in_hand_and_stops_at_a_safe_point() {
@@ -77,7 +77,7 @@ async fn every_command_of_a_step_comes_after_the_journal_has_its_start() {
                 .push(format!("`{}` on {host} was not announced", command.title));
         }
     });
-    let ending = engine.run(&plans::cluster(3), &plan).await;
+    let ending = engine.run(&inventory::cluster(3), &plan).await;
     assert_eq!(ending.status, 0, "{ending:?}");
     assert_eq!(rig.sim.state().violations, Vec::<String>::new());
 }
@@ -101,7 +101,7 @@ async fn when_the_journal_cannot_be_written_the_next_act_is_not_done() {
             reader = None;
         }
     });
-    let ending = engine.run(&plans::cluster(3), &plan).await;
+    let ending = engine.run(&inventory::cluster(3), &plan).await;
     assert_eq!(ending.status, 6, "{ending:?}");
     assert!(
         ending

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::engine_rig::{Rig, new, old};
 use crate::sim::model::Behaviour;
-use crate::sim::{SimCluster, plans};
+use crate::sim::{SimCluster, inventory};
 
 /// A command that was run, by cluster.
 #[derive(Clone, Debug)]
@@ -139,7 +139,8 @@ impl Bed {
     }
 
     fn plan(&self, name: &str) -> Plan {
-        let mut plan = plans::upgrade(&self.sim(name).state(), &new(), "run");
+        let planned = inventory::plan(&self.sim(name).state(), &new(), "run");
+        let mut plan = planned.plan.unwrap();
         name.clone_into(&mut plan.cluster);
         let waves = plan.hops.iter_mut().flat_map(|hop| &mut hop.waves);
         for lane in waves.flat_map(|wave| &mut wave.lanes) {
@@ -156,7 +157,7 @@ impl Bed {
 }
 
 fn cluster(name: &str) -> Cluster {
-    let mut cluster = plans::cluster(3);
+    let mut cluster = inventory::cluster(3);
     name.clone_into(&mut cluster.name);
     for host in &mut cluster.hosts {
         host.name = format!("{name}/{}", host.name);

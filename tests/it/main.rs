@@ -6,6 +6,7 @@ mod engine_bench;
 mod engine_rig;
 mod engine_scripts;
 mod engine_stops;
+mod engine_undo;
 mod facts;
 mod fleet;
 mod inventory;

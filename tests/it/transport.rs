@@ -16,6 +16,8 @@ use sshd::Sshd;
 mod commands;
 mod jump;
 mod life;
+mod live;
+mod password;
 mod reach;
 mod sshd;
 
@@ -65,6 +67,7 @@ fn settings(runtime: PathBuf) -> Settings {
         forks: 20,
         connect_timeout: Duration::from_secs(5),
         runtime_dir: Some(runtime),
+        become_password: None,
     }
 }
 

@@ -147,7 +147,11 @@ pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outco
         ]);
     command.secrets = secrets(host);
     let taken = parse_taken(&task.ask(command).await?.text())?;
+    // The description may yet fail, and the step then tells nothing of the backup.
+    task.turn.ledger.note_change();
     describe(task, dir, file, &taken).await?;
+    let place = format!("{dir}/{file} on {}", host.name);
+    task.turn.ledger.note_backup(place);
     task.turn.leave(format!(
         "backup {dir}/{file} on {}: {} bytes, revision {}, SHA-256 {}",
         host.name, taken.bytes, taken.revision, taken.sha256
@@ -245,8 +249,9 @@ pub(crate) async fn fetch(task: &Task<'_>, path: &str, file: &str) -> Result<Out
         )));
     }
     local(fs::rename(&part, &target), &target)?;
-    task.turn
-        .leave(format!("backup {} on this machine", target.display()));
+    let place = format!("{} on this machine", target.display());
+    task.turn.leave(format!("backup {place}"));
+    task.turn.ledger.note_backup(place);
     Ok(changed(format!("{} is here", target.display())))
 }
 

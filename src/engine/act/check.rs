@@ -55,21 +55,25 @@ pub(crate) async fn flags(
     }
     let said = output.complaint();
     let line = said.lines().find(|line| !line.trim().is_empty());
-    Err(Failure::Failed(vec![
-        format!(
-            "etcd {version} does not take the command line of the unit, exit status {}",
-            output.status
-        ),
-        format!("\"{}\"", line.unwrap_or("it said nothing")),
-    ]))
+    Err(Failure::Refused(format!(
+        "etcd {version} does not take the command line of the unit, exit status {}: \"{}\"",
+        output.status,
+        line.unwrap_or("it said nothing")
+    )))
 }
 
 /// `Action::VerifyUnit`.
 pub(crate) async fn verify(task: &Task<'_>, unit: &str, text: &str) -> Result<Outcome, Failure> {
     let mut command = task.command(VERIFY_TITLE, VERIFY).arg(unit);
     command.input = Input::Bytes(text.as_bytes().to_vec());
-    let said = task.ask(command).await?.text();
-    if said.trim() == "missing" {
+    let output = task.reach(command).await?;
+    if !output.is_success() {
+        return Err(Failure::Refused(format!(
+            "systemd does not accept the rendered `{unit}`: \"{}\"",
+            output.complaint().trim()
+        )));
+    }
+    if output.text().trim() == "missing" {
         let host = &task.turn.host.name;
         return Ok(unchanged(format!(
             "not checked: `{host}` has no systemd-analyze"

@@ -12,13 +12,17 @@ pub const WRITE_TITLE: &str = "write a file";
 /// The title of [`REMOVE`].
 pub const REMOVE_TITLE: &str = "remove a file";
 
+/// The status of [`WRITE`] when somebody has changed the file: it was left as it is.
+const CHANGED_MEANWHILE: i32 = 9;
+
 /// What stands for "no file is there" in place of a digest.
 pub const ABSENT: &str = "absent";
 
 /// Writes stdin to a file by one rename, owner and mode set before.
 ///
 /// Arguments: `dest owner mode before after`, the last two SHA-256 in hex or `absent`. Refuses when the file is
-/// neither as it was when the plan was made nor as it will be: someone else has changed it meanwhile.
+/// neither as it was when the plan was made nor as it will be: someone else has changed it meanwhile. A temporary
+/// file that a killed run left beside it goes away.
 const WRITE: &str = r#"
 set -eu
 export LC_ALL=C
@@ -37,10 +41,15 @@ if [ "$now" = "$after" ]; then
   [ "$(stat -c '%U:%G %a' "$dest")" != "$was" ] || echo same
   exit 0
 fi
-[ "$now" = "$before" ] || die "\`$dest\` has changed since the plan was made: SHA-256 $now, expected $before"
+if [ "$now" != "$before" ]; then
+  cat > /dev/null
+  printf '%s\n' "\`$dest\` has changed since the plan was made: SHA-256 $now, expected $before" >&2
+  exit 9
+fi
 umask 077
 [ -d "$dir" ] || (umask 022 && mkdir -p "$dir")
-tmp=$(mktemp "$dir/.runner.XXXXXX") || die "no file can be made in \`$dir\`"
+rm -f "$dir/.${dest##*/}.runner".??????
+tmp=$(mktemp "$dir/.${dest##*/}.runner.XXXXXX") || die "no file can be made in \`$dir\`"
 trap 'rm -f "$tmp"' EXIT
 trap 'exit 143' TERM HUP INT
 cat > "$tmp"
@@ -86,7 +95,11 @@ pub(crate) async fn write(
         digest(content.text),
     ]);
     command.input = Input::Bytes(content.text.as_bytes().to_vec());
-    let said = task.ask(command).await?.text();
+    let output = task.reach(command).await?;
+    if output.status == CHANGED_MEANWHILE {
+        return Err(Failure::Refused(output.complaint().trim().to_owned()));
+    }
+    let said = task.succeeded(WRITE_TITLE, output)?.text();
     if said.trim() == "same" {
         return Ok(unchanged(format!("{dest} is so already")));
     }

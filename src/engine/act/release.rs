@@ -274,7 +274,10 @@ impl<'a> Upload<'a> {
         ]);
         command.input = Input::File(self.path.to_owned());
         command.meter = Some(self.meter.clone());
-        task.ask(command).await.map(|_| ())
+        task.ask(command).await?;
+        // Another upload beside this one may yet fail, and the step then tells nothing of this one.
+        task.turn.ledger.note_change();
+        Ok(())
     }
 }
 

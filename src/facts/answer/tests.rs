@@ -191,6 +191,18 @@ fn an_alarm_is_listed_once_and_does_not_hide_that_reads_work() {
 }
 
 #[test]
+fn a_user_who_may_not_read_is_told_although_the_health_passes_it() {
+    for version in ["3.4.23", "3.5.16"] {
+        let health = recorded(version, "nospace.endpoint-health-json.stdout");
+        let text = composed(version, "nospace", &health)
+            + &frame("rights", 1, "")
+            + &frame("rights.err", 0, "Error: etcdserver: permission denied");
+        let why = member(&text).health.unwrap_err();
+        assert!(why.contains("permission denied; set `auth.user`"), "{why}");
+    }
+}
+
+#[test]
 fn a_learner_is_judged_by_its_status() {
     for version in ["3.4.23", "3.5.16"] {
         let text = recorded(version, "learner.observe");

@@ -2,11 +2,15 @@
 //! prefixes.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::Agent;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+use crate::secret::Secret;
 
 /// The gateway's prefixes: `/v3` since 3.4, `/v3beta` since 3.3, `/v3alpha` before.
 /// <https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/>
@@ -15,25 +19,55 @@ const PREFIXES: [&str; 3] = ["v3", "v3beta", "v3alpha"];
 /// How many keys one answer may hold: far below the 2 MiB at which servers may refuse.
 const PAGE: u32 = 2000;
 
+/// What a member wants before it lets a client in.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// The authority to trust and the certificate to show.
+    pub tls: Option<TlsConfig>,
+    /// etcd's own user and the password.
+    pub login: Option<(String, Secret)>,
+}
+
+impl Access {
+    /// TLS with that authority and that certificate, all as PEM.
+    ///
+    /// # Errors
+    /// When one of them is no PEM.
+    pub fn tls_of(ca: &str, cert: &str, key: &str) -> Result<TlsConfig, String> {
+        let read = |pem: &str| Certificate::from_pem(pem.as_bytes()).map_err(|e| e.to_string());
+        let key = PrivateKey::from_pem(key.as_bytes()).map_err(|e| e.to_string())?;
+        let shown = ClientCert::new_with_certs(&[read(cert)?], key);
+        let config = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&[read(ca)?]))
+            .client_cert(Some(shown));
+        Ok(config.build())
+    }
+}
+
 /// A client of one member. Failures are told in words.
 pub struct Client {
     endpoint: String,
     agent: Agent,
     prefix: AtomicUsize,
+    login: Option<(String, Secret)>,
+    token: Mutex<Option<String>>,
 }
 
 impl Client {
     /// A client that gives up an exchange after `patience`.
-    pub fn new(endpoint: &str, patience: Duration) -> Self {
+    pub fn new(endpoint: &str, access: &Access, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .proxy(None)
             .http_status_as_error(false)
             .timeout_global(Some(patience))
+            .tls_config(access.tls.clone().unwrap_or_default())
             .build();
         Self {
             endpoint: endpoint.to_owned(),
             agent: config.into(),
             prefix: AtomicUsize::new(0),
+            login: access.login.clone(),
+            token: Mutex::new(None),
         }
     }
 
@@ -106,18 +140,62 @@ impl Client {
         decided.map(str::to_owned).ok_or(value.to_string())
     }
 
-    /// Posts to the gateway, trying the next prefix when the release does not know this one.
+    /// Makes root and, if that is another one, its own user, both with its password and all rights, and switches
+    /// authentication on.
+    ///
+    /// # Errors
+    /// As [`Client::put`], or when it has no user.
+    pub fn enable_auth(&self) -> Result<(), String> {
+        let (user, password) = self.login.as_ref().ok_or("there is no user")?;
+        self.post("auth/role/add", &json!({"name": "root"}), None)?;
+        let mut names = vec!["root"];
+        names.extend((user != "root").then_some(user.as_str()));
+        for name in names {
+            let new = json!({"name": name, "password": password.reveal()});
+            self.post("auth/user/add", &new, None)?;
+            let grant = json!({"user": name, "role": "root"});
+            self.post("auth/user/grant", &grant, None)?;
+        }
+        self.post("auth/enable", &json!({}), None).map(drop)
+    }
+
+    /// Calls as its user, if it has one. A member forgets its tokens when it restarts; then it gives another.
     fn call(&self, method: &str, body: &Value) -> Result<Value, String> {
+        let Some((user, password)) = &self.login else {
+            return self.post(method, body, None);
+        };
+        let known = self.token().clone();
+        if let Some(token) = known {
+            match self.post(method, body, Some(&token)) {
+                Err(error) if error.contains("auth") => {}
+                answer => return answer,
+            }
+        }
+        let login = json!({"name": user, "password": password.reveal()});
+        let answer = self.post("auth/authenticate", &login, None)?;
+        let token = answer.get("token").and_then(Value::as_str);
+        let token = token.ok_or("the member gave no token")?.to_owned();
+        *self.token() = Some(token.clone());
+        self.post(method, body, Some(&token))
+    }
+
+    fn token(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        let locked = self.token.lock();
+        locked.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Posts to the gateway, trying the next prefix when the release does not know this one.
+    fn post(&self, method: &str, body: &Value, token: Option<&str>) -> Result<Value, String> {
         let body = body.to_string();
         for _ in PREFIXES {
             let index = self.prefix.load(Ordering::Relaxed);
             let prefix = PREFIXES[index % PREFIXES.len()];
             let url = format!("{}/{prefix}/{method}", self.endpoint);
-            let mut answer = self
-                .agent
-                .post(url)
-                .send(&body)
-                .map_err(|e| e.to_string())?;
+            let mut request = self.agent.post(url);
+            if let Some(token) = token {
+                request = request.header("Authorization", token);
+            }
+            let mut answer = request.send(&body).map_err(|e| e.to_string())?;
             let text = answer
                 .body_mut()
                 .with_config()

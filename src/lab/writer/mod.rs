@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use self::client::Client;
+use self::client::{Access, Client};
 use super::tool::Cancel;
 use super::{LabError, Network};
 
@@ -72,13 +72,26 @@ impl Writer {
     /// # Errors
     /// When the network cannot be entered, or nothing was acknowledged within half a minute.
     pub fn start(network: &Network, endpoints: &[String]) -> Result<Self, LabError> {
+        Self::start_as(network, endpoints, &Access::default())
+    }
+
+    /// As [`Writer::start`], at members that let not everybody in.
+    ///
+    /// # Errors
+    /// As [`Writer::start`].
+    pub fn start_as(
+        network: &Network,
+        endpoints: &[String],
+        access: &Access,
+    ) -> Result<Self, LabError> {
+        let access = access.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let count = Arc::new(AtomicU64::new(0));
         let (network, endpoints) = (network.clone(), endpoints.to_vec());
         let (stop_there, count_there) = (stop.clone(), count.clone());
         let thread = thread::spawn(move || {
             network.enter()?;
-            let mut run = Run::new(&endpoints, count_there);
+            let mut run = Run::new(&endpoints, access, count_there);
             run.write_until(&stop_there);
             Ok(run.read_back())
         });
@@ -131,6 +144,7 @@ impl Drop for Writer {
 }
 
 struct Run {
+    access: Access,
     clients: Vec<Client>,
     current: usize,
     prefix: String,
@@ -139,15 +153,16 @@ struct Run {
 }
 
 impl Run {
-    fn new(endpoints: &[String], count: Arc<AtomicU64>) -> Self {
+    fn new(endpoints: &[String], access: Access, count: Arc<AtomicU64>) -> Self {
         let clients = endpoints
             .iter()
-            .map(|endpoint| Client::new(endpoint, WRITE_PATIENCE));
+            .map(|endpoint| Client::new(endpoint, &access, WRITE_PATIENCE));
         let began = std::time::SystemTime::UNIX_EPOCH
             .elapsed()
             .unwrap_or_default();
         Self {
             clients: clients.collect(),
+            access,
             current: 0,
             prefix: format!("runner-lab/{}/", began.as_nanos()),
             count,
@@ -192,7 +207,7 @@ impl Run {
     fn read_back(mut self) -> Seen {
         let mut lost = BTreeMap::new();
         for client in &self.clients {
-            let reader = Client::new(client.endpoint(), READ_PATIENCE);
+            let reader = Client::new(client.endpoint(), &self.access, READ_PATIENCE);
             let what = format!("the member at {} was not read", client.endpoint());
             let read = || reader.read(&self.prefix);
             match Cancel::default().wait(&what, MEMBER_PATIENCE, read) {

@@ -10,7 +10,7 @@
 //! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block | a host cannot be reached, or does not answer in full |
 //! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
-//! | `MEMBER_DOWN` | block, warn | a member gives no answer; with `--resume` a single one only warns |
+//! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left down only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
 //! | `NO_LEADER`, `LEADER_DISPUTED` | block | members see none, or different ones |
 //! | `CLUSTER_ID_MISMATCH` | block | hosts of one cluster in the inventory belong to several |
@@ -61,6 +61,7 @@ mod space;
 mod target;
 mod units;
 
+use super::left;
 use super::seats::{Seat, seats};
 use super::upgrade::{Request, Work};
 use super::{Finding, Severity};
@@ -72,42 +73,10 @@ pub fn state(request: &Request) -> Vec<Finding> {
     findings.extend(members::findings(request, &seats));
     findings.extend(identity::findings(request));
     findings.extend(units::state(&seats));
-    if let Some(host) = left_down(request) {
-        lower(&mut findings, &host);
+    if let Some(left) = left::left(request) {
+        left::lower(&mut findings, &left);
     }
     findings
-}
-
-/// The host whose member an interrupted run may have left down: with `resume` the only silent one, chosen, with
-/// its data, while all others, two at least, are healthy.
-pub(super) fn left_down(request: &Request) -> Option<String> {
-    let seats = seats(request.cluster, request.facts);
-    let (up, down): (Vec<&Seat>, Vec<&Seat>) = seats.iter().partition(|seat| seat.view.is_some());
-    let well = |seat: &Seat| seat.view.is_some_and(|view| view.health.is_ok());
-    let [only] = down.as_slice() else {
-        return None;
-    };
-    let name = &only.host.name;
-    let fits = request.resume
-        && request.chosen.contains(name)
-        && only.facts.data.exists
-        && up.len() >= 2
-        && up.iter().all(|seat| well(seat))
-        && only.member(request.facts).is_some();
-    fits.then(|| name.clone())
-}
-
-/// What says no more than that this member is down is a warning: putting it right is the work.
-fn lower(findings: &mut [Finding], host: &str) {
-    let unit = format!(" on {host}");
-    for finding in findings {
-        let down = finding.code == "MEMBER_DOWN" && finding.subject == host;
-        let idle = finding.code == "UNIT_NOT_ACTIVE" && finding.subject.ends_with(&unit);
-        if down || idle {
-            finding.severity = Severity::Warn;
-            "it is worked on first".clone_into(&mut finding.hint);
-        }
-    }
 }
 
 /// What stands in the way of this upgrade.

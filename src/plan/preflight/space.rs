@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::plan::Finding;
-use crate::plan::lane::keeps;
+use crate::plan::previous::keeps;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
 

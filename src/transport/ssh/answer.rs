@@ -86,10 +86,12 @@ impl Stdout {
 pub(super) struct Stderr {
     begin: Vec<u8>,
     root: Vec<u8>,
+    question: Vec<u8>,
     status: Vec<u8>,
     kept: Vec<u8>,
     begun: bool,
     started: bool,
+    questions: u32,
     exit: Option<i32>,
 }
 
@@ -100,10 +102,12 @@ impl Stderr {
         Self {
             begin: line("B", "\n"),
             root: line("R", "\n"),
+            question: line("P", ":"),
             status: line("S", ":"),
             kept: Vec::new(),
             begun: false,
             started: false,
+            questions: 0,
             exit: None,
         }
     }
@@ -118,12 +122,26 @@ impl Stderr {
             self.begun = drop_through(&mut self.kept, &self.begin);
         }
         if self.begun && !self.started {
+            self.take_questions();
             self.started = drop_through(&mut self.kept, &self.root);
         }
         if self.begun {
             self.find_status(piece.len());
         }
         keep_end(&mut self.kept, STDERR_KEPT);
+    }
+
+    /// Counts how often sudo asked, and drops its prompts from its words.
+    fn take_questions(&mut self) {
+        while let Some(at) = find(&self.kept, &self.question) {
+            self.kept.drain(at..at + self.question.len());
+            self.questions += 1;
+        }
+    }
+
+    /// How often sudo has asked for the password; a second time means that the first answer was wrong.
+    pub(super) fn questions(&self) -> u32 {
+        self.questions
     }
 
     /// Looks for the trailer in what is new.
@@ -233,6 +251,19 @@ mod tests {
         assert_eq!(
             (stderr.status(), stderr.was_started(), stderr.words()),
             (Some(1), false, b"sudo: a password is required\n".as_slice())
+        );
+    }
+
+    #[test]
+    fn questions_of_sudo_are_counted_however_they_are_cut_and_are_no_words() {
+        let mut stderr = Stderr::new("cafe");
+        let stream = b"B:cafe\n[sudo: P:cafe:] Password: \nSorry, try again.\nP:cafe:\nS:cafe:1:\n";
+        stream.chunks(3).for_each(|piece| stderr.push(piece));
+        assert_eq!((stderr.questions(), stderr.status()), (2, Some(1)));
+        let words = String::from_utf8_lossy(stderr.words());
+        assert!(
+            words.contains("Sorry, try again.") && !words.contains("cafe"),
+            "{words}"
         );
     }
 

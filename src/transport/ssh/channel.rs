@@ -7,11 +7,14 @@ use openssh::{Child, ChildStdin, Error, Session, Stdio};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 
 use super::answer::{Stderr, Stdout};
+use super::lines::Lines;
 use super::place::Place;
 use super::remote::Remote;
-use crate::transport::{Command, Input, Meter, Sink};
+use crate::secret::Secret;
+use crate::transport::{Command, Input, Meter, Sink, Stream};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -45,6 +48,8 @@ pub(super) struct Answer {
     pub(super) status: i32,
     /// Whether the script was started at all.
     pub(super) was_started: bool,
+    /// How often sudo asked for the password.
+    pub(super) questions: u32,
     /// The captured output.
     pub(super) stdout: Vec<u8>,
     /// The script's complaints, or sudo's.
@@ -77,6 +82,7 @@ fn is_refusal(words: &str) -> bool {
 /// Talks with the script until its answer is complete.
 pub(super) async fn converse<S>(
     child: &mut Child<S>,
+    host: &str,
     remote: &Remote,
     command: &Command,
 ) -> Result<Answer, NoAnswer> {
@@ -85,12 +91,15 @@ pub(super) async fn converse<S>(
     let stderr = child.stderr().take().expect("stderr is piped");
     let _ = fcntl_setpipe_size(&stdin, PIECE);
     let _ = fcntl_setpipe_size(&stdout, PIECE);
+    let (progress, rise) = watch::channel(Rise::default());
     let reading = async {
-        tokio::try_join!(read_stdout(stdout, remote, &command.output), async {
-            Ok(read_stderr(stderr, remote).await)
+        let lines = |stream| Lines::of(&command.output, host, stream, &remote.mark);
+        let (out, err) = (lines(Stream::Out), lines(Stream::Err));
+        tokio::try_join!(read_stdout(stdout, remote, &command.output, out), async {
+            Ok(read_stderr(stderr, remote, progress, err).await)
         })
     };
-    let feeding = feed(stdin, &remote.header, command);
+    let feeding = feed(stdin, remote, command, rise);
     tokio::pin!(reading, feeding);
     let (out, err) = tokio::select! {
         both = &mut reading => both?,
@@ -108,6 +117,7 @@ fn finished(out: Out, err: &Stderr) -> Result<Answer, NoAnswer> {
         Some(status) if out.is_complete => Ok(Answer {
             status,
             was_started: err.was_started(),
+            questions: err.questions(),
             stdout: out.place.keep(),
             stderr: err.words().to_vec(),
         }),
@@ -118,15 +128,54 @@ fn finished(out: Out, err: &Stderr) -> Result<Answer, NoAnswer> {
     }
 }
 
+/// How far the way to root is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rise {
+    /// How often sudo asked for the password.
+    questions: u32,
+    /// Whether the script's shell has the rights.
+    was_started: bool,
+}
+
+/// Answers sudo's first question, and waits until the script's shell has the rights. Says no if it never will: a second
+/// question means that the password is wrong, and the end of stdin is the answer to that.
+async fn risen(stdin: &mut ChildStdin, password: &Secret, mut rise: watch::Receiver<Rise>) -> bool {
+    let asked = rise.wait_for(|rise| rise.was_started || rise.questions > 0);
+    match asked.await.map(|rise| *rise) {
+        Err(_) => return false,
+        Ok(rise) if rise.was_started => return true,
+        Ok(_) => {}
+    }
+    let line = format!("{}\n", password.reveal());
+    if stdin.write_all(line.as_bytes()).await.is_err() {
+        return false;
+    }
+    let answered = rise.wait_for(|rise| rise.was_started || rise.questions > 1);
+    answered.await.is_ok_and(|rise| rise.was_started)
+}
+
 /// Sends the script, then the payload. A script that ends without reading is no error.
-async fn feed(mut stdin: ChildStdin, header: &[u8], command: &Command) -> Result<(), NoAnswer> {
-    if stdin.write_all(header).await.is_err() {
+async fn feed(
+    mut stdin: ChildStdin,
+    remote: &Remote,
+    command: &Command,
+    rise: watch::Receiver<Rise>,
+) -> Result<(), NoAnswer> {
+    if let Some(password) = &remote.password
+        && !risen(&mut stdin, password, rise).await
+    {
+        return Ok(());
+    }
+    if stdin.write_all(&remote.header).await.is_err() {
         return Ok(());
     }
     match &command.input {
         Input::None => {}
         Input::Bytes(bytes) => {
             let _ = stdin.write_all(bytes).await;
+        }
+        Input::Held(released) => {
+            let _ = released.clone().wait_for(|released| *released).await;
         }
         Input::File(path) => send_file(&mut stdin, path, command.meter.as_ref())
             .await
@@ -167,12 +216,16 @@ async fn read_stdout(
     mut from: impl AsyncRead + Unpin,
     remote: &Remote,
     sink: &Sink,
+    mut lines: Option<Lines>,
 ) -> Result<Out, NoAnswer> {
     let mut parser = Stdout::new(&remote.mark);
     let mut place = Place::new(sink).await?;
     let mut piece = vec![0; PIECE / 4];
     while !parser.is_complete() {
         let n = from.read(&mut piece).await.unwrap_or(0);
+        if let Some(lines) = &mut lines {
+            lines.take(&piece[..n]).await;
+        }
         let bytes = if n == 0 {
             parser.finish()
         } else {
@@ -183,6 +236,9 @@ async fn read_stdout(
             break;
         }
     }
+    if let Some(lines) = lines {
+        lines.finish().await;
+    }
     place.flush().await?;
     Ok(Out {
         place,
@@ -192,15 +248,31 @@ async fn read_stdout(
     })
 }
 
-/// Reads stderr up to the status.
-async fn read_stderr(mut from: impl AsyncRead + Unpin, remote: &Remote) -> Stderr {
+/// Reads stderr up to the status, and tells how far the way to root is.
+async fn read_stderr(
+    mut from: impl AsyncRead + Unpin,
+    remote: &Remote,
+    progress: watch::Sender<Rise>,
+    mut lines: Option<Lines>,
+) -> Stderr {
     let mut parser = Stderr::new(&remote.mark);
     let mut piece = vec![0; 16 << 10];
     while parser.status().is_none() {
-        match from.read(&mut piece).await {
-            Ok(n) if n > 0 => parser.push(&piece[..n]),
-            _ => break,
+        let n = from.read(&mut piece).await.unwrap_or(0);
+        if n == 0 {
+            break;
         }
+        parser.push(&piece[..n]);
+        if let Some(lines) = &mut lines {
+            lines.take(&piece[..n]).await;
+        }
+        progress.send_replace(Rise {
+            questions: parser.questions(),
+            was_started: parser.was_started(),
+        });
+    }
+    if let Some(lines) = lines {
+        lines.finish().await;
     }
     parser
 }

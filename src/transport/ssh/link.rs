@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::master::Master;
 use super::remote::{KILL_AFTER, Remote};
 use super::words::{Failure, Target};
 use crate::inventory::Escalation;
+use crate::secret::Secret;
 use crate::transport::{Command, Output, Stage, Unreachable};
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) connect_timeout: Duration,
     /// How many hosts are talked to at once.
     pub(super) forks: Semaphore,
+    /// What sudo is told where it asks.
+    password: Option<Secret>,
     /// How many connect at once, by the first sshd on the way.
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     serial: AtomicU64,
@@ -50,12 +53,18 @@ pub(super) struct Shared {
 
 impl Shared {
     /// For this folder and these limits.
-    pub(super) fn new(folder: PathBuf, connect_timeout: Duration, forks: usize) -> Self {
+    pub(super) fn new(
+        folder: PathBuf,
+        connect_timeout: Duration,
+        forks: usize,
+        password: Option<Secret>,
+    ) -> Self {
         let forks = Semaphore::new(forks.max(1));
         Self {
             folder,
             connect_timeout,
             forks,
+            password,
             gates: Mutex::default(),
             serial: AtomicU64::new(0),
         }
@@ -81,6 +90,8 @@ pub(super) struct Link {
     channels: Arc<Semaphore>,
     /// Shrinks if sshd allows fewer sessions than we would use.
     capacity: AtomicUsize,
+    /// Set once sudo has said no to the password: it is not tried again, because hosts lock accounts after a few.
+    is_denied: AtomicBool,
     shared: Arc<Shared>,
 }
 
@@ -102,6 +113,7 @@ impl Link {
             master: tokio::sync::Mutex::new(None),
             channels,
             capacity,
+            is_denied: AtomicBool::new(false),
             shared,
         }
     }
@@ -110,9 +122,13 @@ impl Link {
     pub(super) async fn run(&self, command: &Command) -> Result<Output, Unreachable> {
         let mark =
             super::random_mark().map_err(|error| self.garbled(command, &error.to_string(), ""))?;
-        let remote = Remote::new(command, self.escalation, mark).map_err(|said| {
+        let password = self.shared.password.as_ref();
+        let remote = Remote::new(command, self.escalation, password, mark).map_err(|said| {
             self.garbled(command, &said, "correct the setting that it comes from")
         })?;
+        if remote.password.is_some() && self.is_denied.load(Ordering::Relaxed) {
+            return Err(self.denied("it is not sent a second time"));
+        }
         let _fork = self
             .shared
             .forks
@@ -181,7 +197,8 @@ impl Link {
         } = opened;
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
-        let answer = channel::converse(&mut child, remote, command);
+        let host = &self.target.host;
+        let answer = channel::converse(&mut child, host, remote, command);
         let answer = tokio::time::timeout(limit, answer).await;
         release(child, permit);
         match answer {
@@ -197,11 +214,22 @@ impl Link {
             return Ok(output(answer, is_over));
         }
         let said = String::from_utf8_lossy(&answer.stderr);
-        let (who, hint) =
-            escalation::refusal(self.escalation, self.target.ssh.user.as_deref(), &said);
+        if answer.questions > 1 {
+            self.is_denied.store(true, Ordering::Relaxed);
+            return Err(self.denied(&said));
+        }
+        let user = self.target.ssh.user.as_deref();
+        let password = self.shared.password.is_some();
+        let (who, hint) = escalation::refusal(self.escalation, user, password, &said);
         Err(self
             .target
             .unreachable(Stage::Become(who.to_owned()), &said, hint))
+    }
+
+    /// sudo does not take the password.
+    fn denied(&self, said: &str) -> Unreachable {
+        self.target
+            .unreachable(Stage::Password, said, escalation::WRONG_PASSWORD)
     }
 
     /// Finds out why there is no answer.

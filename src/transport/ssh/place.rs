@@ -17,6 +17,8 @@ pub(super) enum Place {
     Memory(Vec<u8>),
     /// Streams it.
     File(Partial),
+    /// Drops it: it is sent on as lines.
+    Elsewhere,
 }
 
 /// A local file that is removed unless it is kept.
@@ -32,6 +34,7 @@ impl Place {
         match sink {
             Sink::Capture => Ok(Self::Memory(Vec::new())),
             Sink::File(path) => Partial::create(path).await.map(Self::File),
+            Sink::Lines(_) => Ok(Self::Elsewhere),
         }
     }
 
@@ -47,13 +50,14 @@ impl Place {
                 let written = partial.file.write_all(bytes).await;
                 written.map_err(|error| NoAnswer::Local(partial.path.clone(), error))
             }
+            Self::Elsewhere => Ok(()),
         }
     }
 
     /// Waits until all is written.
     pub(super) async fn flush(&mut self) -> Result<(), NoAnswer> {
         match self {
-            Self::Memory(_) => Ok(()),
+            Self::Memory(_) | Self::Elsewhere => Ok(()),
             Self::File(partial) => {
                 let flushed = partial.file.flush().await;
                 flushed.map_err(|error| NoAnswer::Local(partial.path.clone(), error))
@@ -69,6 +73,7 @@ impl Place {
                 partial.is_kept = true;
                 Vec::new()
             }
+            Self::Elsewhere => Vec::new(),
         }
     }
 }

@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use super::quote::{one_line, quote};
 use crate::inventory::Escalation;
+use crate::secret::Secret;
 use crate::transport::Command;
 
 /// Prints the marks, gains root if needed, and reports the status. `$1` inner, `$2` core, `$3` mark, `$4` seconds,
-/// `$5` how root is gained: `self` (not at all), `none` (the login user must be root), or the program.
-const OUTER: &str = r#"LC_ALL=C; export LC_ALL; echo B:$3; echo B:$3 >&2; if [ "$5" = self ] || [ "$(id -u)" = 0 ]; then /bin/sh -c "$1" runner "$2" "$3" "$4"; elif [ "$5" = none ]; then echo "the login user is not root" >&2; false; else "$5" -n -- /bin/sh -c "$1" runner "$2" "$3" "$4"; fi; s=$?; echo E:$3; echo S:$3:$s: >&2"#;
+/// `$5` how root is gained: `self` (not at all), `none` (the login user must be root), `ask` (sudo, which prints a mark
+/// where it wants the password on stdin), or the program. `-k` makes sudo ask even if it was answered lately, so that
+/// one password is not taken for right because of another run's.
+const OUTER: &str = r#"LC_ALL=C; export LC_ALL; echo B:$3; echo B:$3 >&2; if [ "$5" = self ] || [ "$(id -u)" = 0 ]; then /bin/sh -c "$1" runner "$2" "$3" "$4"; elif [ "$5" = none ]; then echo "the login user is not root" >&2; false; elif [ "$5" = ask ]; then sudo -k -S -p P:$3: -- /bin/sh -c "$1" runner "$2" "$3" "$4"; else "$5" -n -- /bin/sh -c "$1" runner "$2" "$3" "$4"; fi; s=$?; echo E:$3; echo S:$3:$s: >&2"#;
 
 /// Says that the rights are there and limits the time. `timeout` makes a process group and ends all of it; where it is
 /// missing, the seconds are handed on for [`WATCHED`].
@@ -44,6 +47,8 @@ pub(super) struct Remote {
     pub(super) header: Vec<u8>,
     /// The random word that marks what is ours in the output.
     pub(super) mark: String,
+    /// What is sent when sudo asks, and only then; nothing else goes out before the script says that it has the rights.
+    pub(super) password: Option<Secret>,
 }
 
 impl Remote {
@@ -51,11 +56,16 @@ impl Remote {
     pub(super) fn new(
         command: &Command,
         escalation: Escalation,
+        password: Option<&Secret>,
         mark: String,
     ) -> Result<Self, String> {
         check(command)?;
+        let password = password.filter(|_| command.privileged && escalation == Escalation::Sudo);
         let seconds = command.deadline.as_millis().div_ceil(1000).max(1);
-        let how = how(command.privileged, escalation);
+        let how = match password {
+            Some(_) => "ask",
+            None => how(command.privileged, escalation),
+        };
         let words = [INNER, CORE, &mark, &seconds.to_string(), how]
             .map(quote)
             .join(" ");
@@ -64,6 +74,7 @@ impl Remote {
             line,
             header: header(command),
             mark,
+            password: password.cloned(),
         })
     }
 }
@@ -130,10 +141,9 @@ mod tests {
     use std::process::{Command as Process, Stdio};
 
     use super::*;
-    use crate::secret::Secret;
 
     fn run(command: &Command, path: Option<&str>) -> (String, String) {
-        let remote = Remote::new(command, Escalation::None, "cafe".into()).unwrap();
+        let remote = Remote::new(command, Escalation::None, None, "cafe".into()).unwrap();
         let mut process = Process::new("/bin/sh");
         process
             .args(["-c", &remote.line])
@@ -188,10 +198,15 @@ mod tests {
             .secrets
             .push(("KEY".into(), Secret::new("the-secret")));
         assert!(
-            !Remote::new(&command, Escalation::Sudo, "cafe".into())
-                .unwrap()
-                .line
-                .contains("the-")
+            !Remote::new(
+                &command,
+                Escalation::Sudo,
+                Some(&Secret::new("the-password")),
+                "cafe".into()
+            )
+            .unwrap()
+            .line
+            .contains("the-")
         );
     }
 
@@ -242,15 +257,16 @@ mod tests {
             Remote::new(
                 &command("x").args(["a", "b\0"]),
                 Escalation::None,
+                None,
                 String::new()
             )
             .err()
             .unwrap(),
             "argument 2 holds a NUL byte"
         );
-        assert!(Remote::new(&command("x\0"), Escalation::None, String::new()).is_err());
+        assert!(Remote::new(&command("x\0"), Escalation::None, None, String::new()).is_err());
         let mut bad = command("x");
         bad.secrets.push(("A B".into(), Secret::new("")));
-        assert!(Remote::new(&bad, Escalation::None, String::new()).is_err());
+        assert!(Remote::new(&bad, Escalation::None, None, String::new()).is_err());
     }
 }

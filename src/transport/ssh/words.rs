@@ -135,10 +135,13 @@ fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
     if !said.log.contains("UNKNOWN port 65535") {
         return None;
     }
-    let name = after(&said.helpers, "connect to host ")
+    let named = after(&said.helpers, "connect to host ")
         .or_else(|| after(&said.helpers, "Could not resolve hostname "))
-        .and_then(|rest| rest.split([' ', ':']).next())
-        .unwrap_or("ProxyCommand");
+        .and_then(|rest| rest.split([' ', ':']).next());
+    let is_ssh = said.helpers.trim().is_empty() || speaks_as_ssh(&said.helpers);
+    let Some(name) = named.or(is_ssh.then_some("ProxyCommand")) else {
+        return Some(behind_proxy(target, said));
+    };
     let mut failure =
         judge_jump(target, name, None, &said.helpers).unwrap_or_else(|| silent(target, name, said));
     let place = format!(
@@ -148,6 +151,41 @@ fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
     failure.unreachable.hint.push_str(&place);
     failure.unreachable.said = tidy(&format!("{}\n{}", said.helpers, said.log));
     Some(failure)
+}
+
+/// Whether the helper is an ssh that failed on its own way.
+fn speaks_as_ssh(words: &str) -> bool {
+    [
+        "Permission denied (",
+        "ost key",
+        "open failed: ",
+        "prohibited",
+        "kex_exchange_identification",
+    ]
+    .iter()
+    .any(|sign| words.contains(sign))
+}
+
+/// A `ProxyCommand` that is no ssh, such as nc: what failed is the host behind it, or the command itself; its own words
+/// say which.
+fn behind_proxy(target: &Target, said: &Said) -> Failure {
+    let mut failure = silent(target, &target.address, said);
+    let what = if said.helpers.contains("not found") || said.helpers.contains("No such file") {
+        "the command itself cannot be run: is the program installed, is its path right?"
+    } else if said.helpers.contains("refused") {
+        "nothing listens there: is sshd running, is the port right?"
+    } else if said.log.contains("timed out") || said.helpers.contains("timed out") {
+        "no answer in time: is the host up, is the address right?"
+    } else {
+        "is the host up, is the address right as the command sees it?"
+    };
+    failure.unreachable.stage = Stage::BehindProxy(target.address.clone());
+    failure.unreachable.hint = format!(
+        "{what} See `ProxyCommand` for `{0}` in your ssh configuration (`ssh -G {0}` shows it), and run it by hand",
+        target.address
+    );
+    failure.unreachable.said = tidy(&format!("{}\n{}", said.helpers, said.log));
+    failure
 }
 
 /// Judges a proxy with unknown words or none. Without a word it is as if the host had not answered; if the end came at

@@ -11,6 +11,8 @@ use std::thread;
 use runner::etcd::Version;
 use runner::lab::cluster::{self, Install, Layout};
 use runner::lab::releases::{self, Places};
+use runner::lab::writer::Writer;
+use runner::lab::writer::client::Access;
 use runner::lab::{Cancel, Dirs, Lab, Shape, Wanted, destroy_own, ensure_tools};
 
 /// Boots hosts of these names in the user's own folders.
@@ -65,6 +67,7 @@ pub struct Cluster {
     pub lab: Lab,
     pub shape: Shape,
     pub endpoints: Vec<String>,
+    pub access: Access,
     pub inventory: PathBuf,
 }
 
@@ -96,11 +99,24 @@ impl Cluster {
         };
         let endpoints = cluster::start(&lab, &shape.clusters[0], &how).unwrap();
         Self {
+            access: cluster::access(&lab, &shape.clusters[0]).unwrap(),
             endpoints,
             inventory: inventory.unwrap(),
             lab,
             shape,
         }
+    }
+
+    /// Starts a client that writes to all members.
+    pub fn writer(&self) -> Writer {
+        Writer::start_as(self.lab.network(), &self.endpoints, &self.access).unwrap()
+    }
+
+    /// Lets the inventory's source have one more release.
+    pub fn offer(&self, release: &str) {
+        let release = version(release);
+        let found = releases(&[&release]);
+        releases::gather(&found, &self.lab.folder().join("releases")).unwrap();
     }
 
     /// The host whose member leads.

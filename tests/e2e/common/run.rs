@@ -1,6 +1,7 @@
 //! Runs the real binary and looks at what it left on the hosts.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -26,11 +27,11 @@ pub fn state_dir(cluster: &Cluster) -> PathBuf {
 pub fn command(cluster: &Cluster, inventory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     command
-        .args(args)
         .arg("-i")
         .arg(inventory)
         .arg("--state-dir")
         .arg(state_dir(cluster))
+        .args(args)
         .env_remove("SSH_AUTH_SOCK")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -48,14 +49,35 @@ pub fn runner_with(cluster: &Cluster, inventory: &Path, args: &[&str]) -> Ran {
     ran(command(cluster, inventory, args).output().unwrap())
 }
 
+/// Writes a changed copy of the cluster's inventory beside it.
+#[track_caller]
+pub fn inventory(cluster: &Cluster, name: &str, change: impl FnOnce(String) -> String) -> PathBuf {
+    let text = fs::read_to_string(&cluster.inventory).unwrap();
+    let changed = change(text.clone());
+    assert_ne!(text, changed, "{name}: nothing was changed");
+    let path = cluster.lab.folder().join(format!("{name}.toml"));
+    fs::write(&path, changed).unwrap();
+    path
+}
+
 /// Starts the binary with the cluster's own inventory and does not wait.
 pub fn begin(cluster: &Cluster, args: &[&str]) -> Child {
     command(cluster, &cluster.inventory, args).spawn().unwrap()
 }
 
+/// Starts the binary with another inventory and does not wait.
+pub fn begin_with(cluster: &Cluster, inventory: &Path, args: &[&str]) -> Child {
+    command(cluster, inventory, args).spawn().unwrap()
+}
+
 /// Waits for a begun run.
 pub fn finish(child: Child) -> Ran {
     ran(child.wait_with_output().unwrap())
+}
+
+/// Runs a command line of the binary and waits for it.
+pub fn outcome(mut command: Command) -> Ran {
+    ran(command.output().unwrap())
 }
 
 fn ran(output: Output) -> Ran {
@@ -136,9 +158,19 @@ pub fn assert_untouched(before: &BTreeMap<String, String>, after: &BTreeMap<Stri
 
 /// The release of the running process and the cluster version, as `/version` on the host says.
 pub fn running(cluster: &Cluster, host: &str) -> (String, String) {
-    let said = cluster
-        .lab
-        .sh(host, "curl -fsS http://127.0.0.1:2379/version");
+    let members = &cluster.shape.clusters[0].members;
+    let member = members.iter().find(|member| member.host == host).unwrap();
+    let tls = member.tls.clone().unwrap_or_default();
+    let shown = [("cacert", tls.cacert), ("cert", tls.cert), ("key", tls.key)];
+    let shown = shown.map(|(name, path)| path.map(|path| format!("--{name} {path}")));
+    let shown = shown.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let page = format!(
+        "{}://{}:{}/version",
+        member.scheme(),
+        cluster.lab.host(host).unwrap().address,
+        member.client_port
+    );
+    let said = cluster.lab.sh(host, &format!("curl -fsS {shown} {page}"));
     let version: serde_json::Value = serde_json::from_str(&said.unwrap()).unwrap();
     let text = |key: &str| version[key].as_str().unwrap().to_owned();
     (text("etcdserver"), text("etcdcluster"))

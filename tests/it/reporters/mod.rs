@@ -163,17 +163,10 @@ fn bars_of_looking_name_the_hosts_that_have_not_answered() {
 
 #[test]
 fn the_time_over_the_bars_begins_with_the_first_step_not_with_the_question() {
-    let mut stream = Stream::new();
-    stream.planned();
-    let mut events = stream.events.clone();
-    stream.second_member_starts();
-    let mut later = stream.events.split_off(events.len());
-    let first = later.first().unwrap().at;
-    for event in &mut events {
-        event.at = first - SignedDuration::from_mins(30);
-    }
-    events.append(&mut later);
-    stream.events = events;
+    let mut stream = built(Stream::second_member_starts);
+    let plan = stream.events.first_mut().unwrap();
+    assert!(matches!(plan.kind, Kind::Plan { .. }));
+    plan.at -= SignedDuration::from_mins(30);
     let screen = screen(&stream, 80, 2);
     assert!(!screen.contains("30m"), "{screen}");
 }

@@ -8,8 +8,8 @@ use runner::facts::{
     MemberView, UnitFacts,
 };
 
+use super::inventory::{UNIT, UNIT_FILE};
 use super::model::{Host, Installed, State, sha256};
-use super::plans::{UNIT, UNIT_FILE};
 
 /// Facts of all hosts.
 pub fn facts(state: &State) -> ClusterFacts {
@@ -38,7 +38,7 @@ fn host_facts(state: &State, name: &str, host: &Host) -> HostFacts {
         clock_skew_ms: 0,
         tools: tools.map(str::to_owned).into(),
         unit: unit(name, host),
-        data: data(),
+        data: data(host),
         disks: paths.map(|path| (path.to_owned(), disk.clone())).into(),
         binaries: host
             .bin
@@ -79,14 +79,15 @@ fn unit(name: &str, host: &Host) -> UnitFacts {
         timeout_start_s: Some(90),
         timeout_stop_s: Some(90),
         enabled: "enabled".to_owned(),
-        needs_reload: false,
+        needs_reload: host.needs_reload(),
     }
 }
 
-fn data() -> DataFacts {
+fn data(host: &Host) -> DataFacts {
+    let running = host.process.is_some();
     DataFacts {
         exists: true,
-        in_use: "/var/lib/etcd".to_owned(),
+        in_use: if running { "/var/lib/etcd" } else { "" }.to_owned(),
         mode: 0o700,
         owner: "etcd:etcd".to_owned(),
         db_bytes: 20480,

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 pub mod facts;
+pub mod inventory;
 pub mod model;
-pub mod plans;
 mod scripts;
 
 /// What goes wrong at a command.
@@ -70,7 +70,7 @@ pub struct SimCluster {
 
 #[derive(Default)]
 struct Control {
-    fault: Option<(usize, Fault)>,
+    faults: Vec<(usize, Fault)>,
     ran: Vec<Ran>,
     hook: Option<Hook>,
 }
@@ -92,11 +92,11 @@ impl SimCluster {
         state
     }
 
-    /// Lets command number `at` (from 0, counted from now on) go wrong.
-    pub fn fail_at(&self, at: usize, fault: Fault) {
+    /// Lets commands of these numbers (from 0, counted from now on) go wrong.
+    pub fn fail_at(&self, faults: &[(usize, Fault)]) {
         let mut control = self.control.lock().unwrap();
         control.ran.clear();
-        control.fault = Some((at, fault));
+        control.faults = faults.to_vec();
     }
 
     /// No fault any more, and every host can be reached.
@@ -137,10 +137,8 @@ impl SimCluster {
             hook(host, command, &mut self.state());
             control.hook = Some(hook);
         }
-        control
-            .fault
-            .filter(|(index, _)| *index == at)
-            .map(|(_, fault)| fault)
+        let mut due = control.faults.iter().filter(|(index, _)| *index == at);
+        due.next().map(|(_, fault)| *fault)
     }
 
     async fn suffer(

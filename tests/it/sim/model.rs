@@ -8,6 +8,8 @@ use runner::engine::act::file::digest;
 use runner::etcd::{MemberId, Minor, Version};
 use tokio::time::Instant;
 
+use super::inventory::UNIT_FILE;
+
 /// How long a process takes until it answers.
 const BOOT: Duration = Duration::from_millis(300);
 /// How long it takes from its start until it has applied everything.
@@ -62,6 +64,8 @@ pub struct Host {
     pub bin: BTreeMap<String, Installed>,
     pub staged: BTreeMap<Version, BTreeSet<String>>,
     pub files: BTreeMap<String, String>,
+    /// The unit file as systemd has read it.
+    pub loaded: Option<String>,
     pub backups: BTreeSet<String>,
     pub process: Option<Process>,
     pub unit: Unit,
@@ -148,6 +152,7 @@ impl Host {
             bin: binaries(version).iter().map(plain).collect(),
             staged: BTreeMap::new(),
             files: BTreeMap::new(),
+            loaded: None,
             backups: BTreeSet::new(),
             process: Some(Process {
                 version: version.clone(),
@@ -185,6 +190,11 @@ impl Host {
 
     pub fn is_gone(&self) -> bool {
         self.gone_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether the unit file has changed since systemd read it.
+    pub fn needs_reload(&self) -> bool {
+        self.files.get(UNIT_FILE) != self.loaded.as_ref()
     }
 
     /// Everything that outlives the process, for comparing.
@@ -317,6 +327,10 @@ impl State {
 
     /// Starts the unit with whatever `bin_dir/etcd` leads to.
     pub fn start(&mut self, name: &str) {
+        if self.hosts[name].needs_reload() {
+            let broken = format!("{name} was started with a unit that systemd had not read again");
+            self.violations.push(broken);
+        }
         let raised = self.cluster_version;
         let version = self.hosts[name].installed().cloned();
         let behaviour = version

@@ -12,6 +12,7 @@ use runner::transport::{Command, Input, Output, Sink};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
 
 type Answer = Result<String, String>;
@@ -53,9 +54,8 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         release::LOOK_TITLE => Ok(missing(state, host, args)),
         release::UPLOAD_TITLE => upload(state, host, args, &command.input),
         release::SWITCH_TITLE => switch(state, host, args),
-        check::FLAGS_TITLE | check::VERIFY_TITLE | backup::DESCRIBE_TITLE | unit::RELOAD_TITLE => {
-            Ok(String::new())
-        }
+        check::FLAGS_TITLE | check::VERIFY_TITLE | backup::DESCRIBE_TITLE => Ok(String::new()),
+        unit::RELOAD_TITLE => Ok(reload(state, host)),
         backup::DIGEST_TITLE => Ok(format!("{}\n", file::digest(&args[0]))),
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
@@ -269,6 +269,12 @@ fn stop(state: &mut State, name: &str) -> String {
     };
     state.stop(name);
     format!("{same}{}", properties(state, name))
+}
+
+fn reload(state: &mut State, name: &str) -> String {
+    let host = state.host(name);
+    host.loaded = host.files.get(UNIT_FILE).cloned();
+    String::new()
 }
 
 fn start(state: &mut State, name: &str) -> String {

@@ -239,7 +239,7 @@ async fn a_refusal_of_sudo_is_not_taken_for_the_scripts_failure() {
         (error.stage, error.said.as_str()),
         (Stage::Become("sudo".into()), "sudo: a password is required")
     );
-    assert!(error.hint.contains("NOPASSWD"));
+    assert!(error.hint.contains("NOPASSWD") && error.hint.contains("`-K`"));
 }
 
 #[tokio::test]

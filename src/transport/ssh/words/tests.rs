@@ -216,8 +216,31 @@ fn a_jump_of_the_users_configuration_keeps_its_words() {
     let failure = judged("nsenter: reassociate to namespace 'ns/net' failed: Invalid argument\n");
     assert_eq!(
         (failure.unreachable.stage, failure.is_dropped),
-        (Stage::Jump("ProxyCommand".into()), false)
+        (Stage::BehindProxy("10.0.0.11".into()), false)
     );
+}
+
+#[test]
+fn a_proxy_command_that_is_no_ssh_is_quoted_and_the_host_behind_it_is_named() {
+    let judged = |helpers: &str| {
+        let said = Said {
+            log: "Connection closed by UNKNOWN port 65535\n".into(),
+            helpers: helpers.into(),
+            ..Said::default()
+        };
+        judge(&target(), &said).unreachable
+    };
+    let refused = judged("nc: connect to 10.0.0.11 port 22 (tcp) failed: Connection refused\n");
+    assert_eq!(
+        refused.to_string(),
+        "host `etcd-1`: `10.0.0.11` cannot be reached through the `ProxyCommand` of your ssh configuration"
+    );
+    assert!(refused.said.starts_with("nc: connect to 10.0.0.11 port 22"));
+    assert!(
+        refused.hint.contains("nothing listens there") && refused.hint.contains("ssh -G 10.0.0.11")
+    );
+    let missing = judged("/bin/sh: 1: exec: nq: not found\n");
+    assert!(missing.hint.contains("is the program installed"));
 }
 
 #[test]

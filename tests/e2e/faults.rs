@@ -1,0 +1,156 @@
+//! What goes wrong in the middle of an upgrade, and that the next `upgrade` gets home.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use runner::lab::writer::Writer;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::Cluster;
+use crate::common::run::{Ran, begin, finish, installed, runner, running};
+
+const NEW: &str = "3.5.16";
+
+/// Everything with `runner` in its name that a host holds where we write; the releases themselves are meant to stay.
+fn litter(cluster: &Cluster, host: &str) -> String {
+    let find = "find /opt/etcd /usr/local/bin /var/backups/etcd /etc/systemd/system /tmp \
+        \\( -name '.*.runner*' -o -name '*.part' \\) 2>/dev/null || true";
+    cluster.lab.sh(host, find).unwrap()
+}
+
+fn signal(run: &Child, signal: Signal) {
+    let id = i32::try_from(run.id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+}
+
+fn unit_state(cluster: &Cluster, host: &str) -> String {
+    let ask = "systemctl show -p ActiveState --value etcd.service";
+    cluster.lab.sh(host, ask).unwrap().trim().to_owned()
+}
+
+/// The first host for which the condition holds.
+#[track_caller]
+fn await_host(cluster: &Cluster, what: &str, condition: impl Fn(&str) -> bool) -> String {
+    let begin = Instant::now();
+    loop {
+        let hosts = cluster.shape.hosts();
+        if let Some(host) = hosts.into_iter().find(|host| condition(host)) {
+            return host;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(180), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A second upgrade takes every member home and leaves nothing half done.
+#[track_caller]
+fn gets_home(cluster: &Cluster) -> Ran {
+    let ran = runner(cluster, &["upgrade", "--yes"])
+        .ends_with(0)
+        .plainly();
+    for host in cluster.shape.hosts() {
+        let now = running(cluster, &host);
+        assert_eq!(now, (NEW.to_owned(), "3.5.0".to_owned()), "{host}");
+        assert_eq!(installed(cluster, &host), NEW, "{host}");
+        assert_eq!(litter(cluster, &host), "", "{host}");
+    }
+    ran
+}
+
+#[test]
+fn a_full_install_disk_ends_the_run_before_any_member_is_touched_and_leaves_no_partial_file() {
+    let cluster = Cluster::start(3, "3.4.23", NEW);
+    let host = cluster.shape.hosts()[1].clone();
+    // The running release fits, the new one does not: the preflight sees that.
+    cluster.lab.full_disk(&host, "/opt/etcd", "60m").unwrap();
+    runner(&cluster, &["upgrade", "--yes"])
+        .ends_with(3)
+        .says("DISK_FREE");
+    cluster.lab.roomy_disk(&host, "/opt/etcd").unwrap();
+    // There is room at the look, and none when the upload comes: someone else has filled the disk meanwhile.
+    cluster.lab.full_disk(&host, "/opt/etcd", "400m").unwrap();
+    cluster.lab.slow_link(&host, "30mbit").unwrap();
+    let hog = "nohup sh -c 'until [ -n \"$(ls -A /opt/etcd/3.5.16 2>/dev/null)\" ]; do sleep 0.01; done; \
+        head -c 500m /dev/zero > /opt/etcd/hog' >/dev/null 2>&1 &";
+    cluster.lab.sh(&host, hog).unwrap();
+    let ran = runner(&cluster, &["upgrade", "--yes"]).plainly();
+    assert!([3, 4, 5].contains(&ran.status), "{ran:?}");
+    assert!(ran.err.contains("changed: "), "{}", ran.err);
+    for host in cluster.shape.hosts() {
+        assert_eq!(running(&cluster, &host).0, "3.4.23", "{host}");
+        assert_eq!(litter(&cluster, &host), "", "{host}");
+    }
+    cluster.lab.full_speed(&host).unwrap();
+    cluster.lab.roomy_disk(&host, "/opt/etcd").unwrap();
+    gets_home(&cluster);
+}
+
+#[test]
+fn a_runner_that_is_killed_right_after_a_stop_is_followed_by_an_upgrade_that_completes() {
+    let cluster = Cluster::start(3, "3.4.23", NEW);
+    let writer = Writer::start(cluster.lab.network(), &cluster.endpoints).unwrap();
+    let mut run = begin(&cluster, &["upgrade", "--yes"]);
+    let stopped = await_host(&cluster, "no member was stopped", |host| {
+        unit_state(&cluster, host) != "active"
+    });
+    signal(&run, Signal::KILL);
+    run.wait().unwrap();
+    writer.await_more(20).unwrap();
+    let ran = gets_home(&cluster);
+    assert!(!ran.err.contains("nothing to do"), "{ran:?}");
+    let seen = writer.finish().unwrap();
+    assert!(seen.is_clean(), "{stopped}: {seen:?}");
+}
+
+#[test]
+fn the_only_member_that_a_killed_runner_left_stopped_is_started_backed_up_and_upgraded() {
+    let cluster = Cluster::start(1, "3.4.23", NEW);
+    let mut run = begin(&cluster, &["upgrade", "--yes"]);
+    await_host(&cluster, "no member was stopped", |host| {
+        unit_state(&cluster, host) != "active"
+    });
+    signal(&run, Signal::KILL);
+    run.wait().unwrap();
+    gets_home(&cluster);
+}
+
+#[test]
+fn ctrl_c_in_the_middle_finishes_the_member_in_hand_and_the_next_upgrade_the_rest() {
+    let cluster = Cluster::start(3, "3.4.23", NEW);
+    let run = begin(&cluster, &["upgrade", "--yes"]);
+    let in_hand = await_host(&cluster, "no member was switched", |host| {
+        installed(&cluster, host) == NEW
+    });
+    signal(&run, Signal::INT);
+    finish(run).ends_with(130).says("changed: ");
+    assert_eq!(running(&cluster, &in_hand).0, NEW);
+    let hosts = cluster.shape.hosts();
+    let done = hosts.iter().filter(|host| installed(&cluster, host) == NEW);
+    assert_eq!(done.count(), 1, "only the member in hand was finished");
+    gets_home(&cluster);
+}
+
+#[test]
+fn a_host_that_is_cut_off_while_it_settles_ends_the_run_in_time_with_the_truth() {
+    let cluster = Cluster::start(3, "3.4.23", NEW);
+    let run = begin(&cluster, &["upgrade", "--yes", "--settle", "20s"]);
+    let in_hand = await_host(&cluster, "no member was started again", |host| {
+        installed(&cluster, host) == NEW && unit_state(&cluster, host) == "active"
+    });
+    cluster.lab.cut_off(&in_hand).unwrap();
+    let cut = Instant::now();
+    let ran = finish(run).ends_with(6).plainly();
+    assert!(
+        cut.elapsed() < Duration::from_secs(420),
+        "it took {:?}",
+        cut.elapsed()
+    );
+    let unknown = format!("{in_hand} is unknown: ");
+    assert!(ran.err.contains(&unknown), "{}", ran.err);
+    cluster.lab.reconnect(&in_hand).unwrap();
+    await_host(&cluster, "the member does not answer", |host| {
+        let ask = "ETCDCTL_API=3 etcdctl endpoint health";
+        host == in_hand && cluster.lab.sh(host, ask).is_ok()
+    });
+    gets_home(&cluster);
+}

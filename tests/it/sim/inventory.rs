@@ -1,0 +1,110 @@
+//! The inventory of a simulated cluster, and the real planner's answer for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use runner::etcd::Version;
+use runner::etcd::catalogue::Catalogue;
+use runner::facts::Arch;
+use runner::inventory::{
+    BackupPolicy, Cluster, Escalation, Host, ReleaseSource, Ssh, TemplateSource, Templates,
+};
+use runner::plan::path::Available;
+use runner::plan::upgrade::{self, Binary, Releases, Request};
+use runner::plan::{OnFailure, Planned};
+
+use super::facts::facts;
+use super::model::{State, binaries, sha256};
+
+pub const UNIT: &str = "etcd.service";
+pub const UNIT_FILE: &str = "/etc/systemd/system/etcd.service";
+
+pub fn cluster(members: usize) -> Cluster {
+    Cluster {
+        name: "prod".to_owned(),
+        version: None,
+        hosts: (1..=members)
+            .map(|at| host(&format!("etcd-{at}")))
+            .collect(),
+        backup: BackupPolicy {
+            keep: 2,
+            fetch: true,
+        },
+        releases: ReleaseSource {
+            source: String::new(),
+            sha256sums: None,
+            base: PathBuf::new(),
+        },
+    }
+}
+
+fn host(name: &str) -> Host {
+    let unit = TemplateSource {
+        path: "etcd.service.j2".into(),
+        text: "[Service]\nExecStart={{ bin_dir }}/etcd --log-level info\n".to_owned(),
+    };
+    Host {
+        name: name.to_owned(),
+        member: name.to_owned(),
+        address: name.to_owned(),
+        ssh: Ssh::default(),
+        escalation: Escalation::None,
+        unit: UNIT.to_owned(),
+        data_dir: "/var/lib/etcd".to_owned(),
+        bin_dir: "/usr/local/bin".to_owned(),
+        install_dir: "/opt/etcd".to_owned(),
+        backup_dir: "/var/backups/etcd".to_owned(),
+        client_url: "http://127.0.0.1:2379".to_owned(),
+        tls: None,
+        auth: None,
+        templates: Templates {
+            unit: Some(unit),
+            files: Vec::new(),
+        },
+        vars: serde_json::Map::new(),
+    }
+}
+
+/// Plans the upgrade from what the simulation is now.
+pub fn plan(state: &State, to: &Version, run_id: &str) -> Planned {
+    let cluster = cluster(state.hosts.len());
+    let chosen: BTreeSet<String> = state.hosts.keys().cloned().collect();
+    let releases: Releases = BTreeMap::from([((to.clone(), Arch::Amd64), release(to))]);
+    upgrade::plan(&Request {
+        cluster: &cluster,
+        chosen: &chosen,
+        facts: &facts(state),
+        target: to,
+        available: &Available::Any,
+        releases: &releases,
+        rules: Catalogue::embedded(),
+        on_failure: OnFailure::Undo,
+        settle_least_s: 0,
+        step_timeout_s: None,
+        resume: false,
+        run_id,
+    })
+}
+
+fn release(version: &Version) -> BTreeMap<String, Binary> {
+    let binary = |name: &&str| {
+        let sha256 = sha256(name, version);
+        (
+            (*name).to_owned(),
+            Binary {
+                sha256,
+                bytes: 20 << 20,
+            },
+        )
+    };
+    binaries(version).iter().map(binary).collect()
+}
+
+/// The hosts that are wholly at a release.
+pub fn at(state: &State, version: &Version) -> BTreeSet<String> {
+    let is = |name: &&String| {
+        let host = &state.hosts[*name];
+        state.healthy(name) && host.answers() == Some(version) && host.installed() == Some(version)
+    };
+    state.hosts.keys().filter(is).cloned().collect()
+}
