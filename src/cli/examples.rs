@@ -49,6 +49,19 @@ Examples:
   runner status -l etcd-1                  one host
   runner status --output json              one JSON object a cluster";
 
+pub(super) const BACKUP: &str = "\
+Examples:
+  runner backup -i prod.toml               a verified backup of every cluster, here and on its leader's host
+  runner backup -l prod -e backup.keep=14  keep two weeks of daily backups
+  runner backup --check                    where it would be taken, and what stands in the way";
+
+pub(super) const ROLLBACK: &str = "\
+Examples:
+  runner rollback                          after an upgrade that stopped half-way: everyone back
+  runner rollback --check --diff           only the plan, with what changes in files
+  runner rollback -l prod --yes            one cluster, without asking
+  runner rollback -l etcd-2                one member";
+
 pub(super) const EXEC: &str = "\
 Examples:
   runner exec -i prod.toml -- uname -r     a program and its arguments, as they are

@@ -52,6 +52,12 @@ pub enum Command {
     /// Show version, role, health, alarms, size and lag of members
     #[command(after_help = examples::STATUS)]
     Status,
+    /// Take a backup of each cluster, verify it, bring it here, prune old ones
+    #[command(after_help = examples::BACKUP)]
+    Backup,
+    /// Put the previous release back while a cluster is still mixed
+    #[command(after_help = examples::ROLLBACK)]
+    Rollback(Rollback),
     /// Run a command on the selected hosts, with live output
     #[command(after_help = examples::EXEC)]
     Exec(Exec),
@@ -107,6 +113,26 @@ pub struct Plan {
     /// Exit with 10 instead of 0 when there is something to do
     #[arg(long)]
     pub detailed_exitcode: bool,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The least time to wait after each member, such as `30s`, `2m` or `1h30m`
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub settle: Option<std::time::Duration>,
+    /// What to do when a member fails: put it back, or leave everything as it is
+    #[arg(
+        long,
+        value_name = "undo|stop",
+        value_enum,
+        default_value = "undo",
+        hide_possible_values = true
+    )]
+    pub on_failure: Failing,
+    /// Go on in spite of findings with this code (repeatable)
+    #[arg(long, value_name = "CODE")]
+    pub acknowledge: Vec<String>,
 }
 
 /// Arguments of `check`.

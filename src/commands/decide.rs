@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::look::{Answers, Undecided, complete, look};
+use super::look::{Answers, Undecided, facts_of, look};
 use super::session::Session;
 use super::shelf::Shelf;
+pub(super) use super::shelf::fetch;
 use super::telling::Telling;
 use crate::cli::Target;
 use crate::error::{Failure, Problem, Result};
@@ -106,9 +107,9 @@ pub async fn draft(
     target: &Version,
     answers: Answers,
 ) -> Result<Decision, Undecided> {
-    let facts = complete(&selected.cluster, answers)?;
+    let facts = facts_of(&selected.cluster, answers)?;
     let prepared = shelf.prepare(session, selected, &facts, target).await?;
-    let (available, found) = prepared.map_err(|error| no_release(target, &error))?;
+    let (available, found) = prepared.map_err(|error| unusable(target, &error))?;
     let planned = upgrade::plan(&Request {
         cluster: &selected.cluster,
         chosen: &selected.chosen,
@@ -134,7 +135,7 @@ pub async fn draft(
     })
 }
 
-fn binaries(found: &[Release]) -> Releases {
+pub(super) fn binaries(found: &[Release]) -> Releases {
     let all = found.iter().map(|release| {
         let files = release.binaries.iter().map(|(name, binary)| {
             let binary = Binary {
@@ -148,13 +149,27 @@ fn binaries(found: &[Release]) -> Releases {
     all.collect()
 }
 
-fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
+pub(super) fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
     let all = found.iter().flat_map(|release| release.binaries.values());
     all.map(|binary| (binary.sha256.clone(), binary.path.clone()))
         .collect()
 }
 
-fn no_release(target: &Version, error: &ReleaseError) -> Undecided {
+/// Tells that a release cannot be had, and says so.
+pub(super) fn no_release(
+    telling: &Telling,
+    selected: &Selected,
+    target: &Version,
+    error: &ReleaseError,
+) -> Failure {
+    let undecided = unusable(target, error);
+    match telling.no_plan(&selected.cluster.name, undecided.findings) {
+        Ok(()) => *undecided.failure,
+        Err(failure) => failure,
+    }
+}
+
+fn unusable(target: &Version, error: &ReleaseError) -> Undecided {
     let problem = Problem::of(error).hint(error.hint());
     let reason = std::iter::once(problem.what.clone()).chain(problem.because.clone());
     let reason = reason.collect::<Vec<_>>().join(": ");

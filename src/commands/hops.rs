@@ -23,7 +23,7 @@ pub async fn run(
 ) -> Ending {
     let mut so_far: Option<Ending> = None;
     while let Some(plan) = decision.planned.plan.take() {
-        let ended = one(session, telling, selected, &decision, &plan, gate).await;
+        let ended = through(session, telling, selected, &decision, &plan, gate).await;
         let ended = add(so_far.take(), ended);
         if ended.status != Exit::Done.code() || plan.hops.len() < 2 {
             return ended;
@@ -44,7 +44,18 @@ pub async fn run(
     so_far.expect("the first decision has a plan, and a loop that goes on has an ending")
 }
 
-async fn one(
+/// Carries out one plan with an engine of its own.
+pub(super) async fn one(
+    session: &Session<'_>,
+    telling: &Telling<'_>,
+    selected: &Selected,
+    decision: &Decision,
+    plan: &Plan,
+) -> Ending {
+    through(session, telling, selected, decision, plan, &Gate::open()).await
+}
+
+async fn through(
     session: &Session<'_>,
     telling: &Telling<'_>,
     selected: &Selected,
@@ -60,7 +71,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
     let recorder = telling
         .recorder
         .clone()
-        .expect("an upgrade keeps a journal");
+        .expect("what changes hosts keeps a journal");
     Engine {
         transport: session.transport.clone(),
         recorder,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::session::Session;
+use super::telling::Telling;
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::exit::Exit;
@@ -66,11 +67,25 @@ pub async fn ask(
     session.or_interrupt(asked).await
 }
 
+/// As [`facts_of`]; what is missing is told as findings of a cluster without a plan.
+///
+/// # Errors
+/// As [`facts_of`].
+pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Result<ClusterFacts> {
+    match facts_of(cluster, answers) {
+        Ok(facts) => Ok(facts),
+        Err(undecided) => {
+            telling.no_plan(&cluster.name, undecided.findings)?;
+            Err(*undecided.failure)
+        }
+    }
+}
+
 /// The facts of a cluster whose hosts have all answered.
 ///
 /// # Errors
 /// All hosts that did not, each with ssh's words and a fix, as findings too.
-pub fn complete(cluster: &Cluster, answers: Answers) -> Result<ClusterFacts, Undecided> {
+pub fn facts_of(cluster: &Cluster, answers: Answers) -> Result<ClusterFacts, Undecided> {
     let mut facts = ClusterFacts {
         cluster: cluster.name.clone(),
         hosts: BTreeMap::new(),

@@ -7,6 +7,7 @@ use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::exit::Exit;
 
+mod backup;
 mod check;
 mod completions;
 mod confirm;
@@ -26,6 +27,7 @@ mod password;
 mod plan;
 mod rehearsal;
 pub mod rehearse;
+mod rollback;
 mod runs;
 mod session;
 mod shelf;
@@ -69,6 +71,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Plan(args) => plan::run(context, &args.target, args.detailed_exitcode),
         Command::Check(args) => check::run(context, &args),
         Command::Status => status::run(context),
+        Command::Backup => backup::run(context),
+        Command::Rollback(args) => rollback::run(context, &args),
         Command::Discover(args) => discover::run(context, &args),
         Command::Exec(args) => exec::run(context, &args),
         Command::Rehearse(args) => rehearsal::run(context, args),

@@ -112,7 +112,8 @@ impl Known {
     }
 }
 
-async fn fetch(
+/// Gets a release and says how far it is.
+pub(super) async fn fetch(
     session: &Session<'_>,
     source: &ReleaseSource,
     version: Version,

@@ -49,7 +49,7 @@ pub async fn upgrade(session: &Session<'_>, goal: &Goal) -> Result<Exit> {
         }
     };
     let fleet = carry_out(session, &telling, goal, &rules, &mut work).await;
-    conclude(session, &telling, &fleet, work.refusals)
+    conclude_all(session, &telling, &fleet, work.refusals)
 }
 
 /// Outside the window nothing is contacted, let alone begun.
@@ -161,7 +161,7 @@ impl<'s> Work<'s> {
             (None, Err(failure)) => Part::Settled(refused(name, &failure)),
             (None, Ok(decision)) if decision.planned.plan.is_none() => {
                 let summary = format!("nothing to do, it runs {}", decision.target);
-                Part::Settled(ending(name, Exit::Done, summary))
+                Part::Settled(settled(name, Exit::Done, summary))
             }
             (None, Ok(decision)) => {
                 self.due.insert(name.clone(), (selected, decision));
@@ -211,7 +211,7 @@ fn refused(cluster: &str, failure: &Failure) -> Ending {
     let prefix = format!("cluster `{cluster}`: ");
     let what = first.map_or("", |problem| &problem.what);
     let summary = what.strip_prefix(&prefix).unwrap_or(what).to_owned();
-    let mut ending = ending(cluster, failure.exit, summary);
+    let mut ending = settled(cluster, failure.exit, summary);
     if let Some(problem) = first {
         ending.causes.clone_from(&problem.because);
         ending.hint = problem.hint.clone().unwrap_or_default();
@@ -222,7 +222,16 @@ fn refused(cluster: &str, failure: &Failure) -> Ending {
     ending
 }
 
-fn ending(cluster: &str, exit: Exit, summary: String) -> Ending {
+pub(super) fn not_begun(selected: &Selected) -> Ending {
+    let why = "not begun, because the run stopped before it";
+    ending(selected, Exit::Interrupted, why)
+}
+
+pub(super) fn ending(selected: &Selected, exit: Exit, summary: &str) -> Ending {
+    settled(&selected.cluster.name, exit, summary.to_owned())
+}
+
+fn settled(cluster: &str, exit: Exit, summary: String) -> Ending {
     Ending {
         cluster: cluster.to_owned(),
         status: exit.code(),
@@ -236,7 +245,16 @@ fn ending(cluster: &str, exit: Exit, summary: String) -> Ending {
 }
 
 /// Tells the ending: what went well on stdout, what did not as errors.
-fn conclude(
+pub(super) fn conclude(session: &Session, telling: &Telling, endings: &[Ending]) -> Result<Exit> {
+    let fleet = Fleet {
+        endings: endings.to_vec(),
+        not_begun: Vec::new(),
+        because: None,
+    };
+    conclude_all(session, telling, &fleet, BTreeMap::new())
+}
+
+fn conclude_all(
     session: &Session,
     telling: &Telling,
     fleet: &Fleet,
@@ -317,7 +335,7 @@ fn changed<'e>(endings: impl IntoIterator<Item = &'e Ending>) -> String {
 }
 
 /// Commands that may change hosts always say what they changed.
-fn unchanged(failure: Failure) -> Failure {
+pub(super) fn unchanged(failure: Failure) -> Failure {
     if failure.changed.is_some() || failure.exit == Exit::Usage {
         return failure;
     }

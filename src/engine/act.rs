@@ -17,12 +17,14 @@ use crate::plan::{Action, Hop, Lane, Outcome, Plan, StepId};
 use crate::transport::{Command, Output, Sink, Stage, Unreachable};
 
 pub mod backup;
+pub mod backup_v2;
 pub mod check;
 pub mod client;
 pub mod digest;
 pub mod file;
 pub mod leader;
 pub mod release;
+pub mod retention;
 pub mod unit;
 
 /// How long a host that was lost is asked again. A broken connection is back within seconds, a host that reboots
@@ -90,6 +92,24 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         } => check::flags(task, version, install_dir, args).await,
         Action::VerifyUnit { unit, text } => check::verify(task, unit, text).await,
         Action::TakeBackup { dir, file } => backup::take(task, dir, file).await,
+        Action::TakeV2Backup {
+            dir,
+            file,
+            data_dir,
+            wal_dir,
+            flags,
+            fetch,
+        } => {
+            let copy = backup_v2::Copy {
+                dir,
+                file,
+                data_dir,
+                wal_dir: wal_dir.as_deref().unwrap_or_default(),
+                flags,
+                fetch: *fetch,
+            };
+            backup_v2::take(task, copy).await
+        }
         Action::FetchBackup { path, file } => backup::fetch(task, path, file).await,
         Action::PruneBackups { dir, keep } => backup::prune(task, dir, *keep).await,
         Action::MoveLeader { candidates } => leader::hand_over(task, candidates).await,
@@ -133,6 +153,7 @@ pub fn words(action: &Action) -> String {
         Action::CheckFlags { version, .. } => format!("check the command line with {version}"),
         Action::VerifyUnit { unit, .. } => format!("verify {unit}"),
         Action::TakeBackup { dir, file } => format!("take a backup, {dir}/{file}"),
+        Action::TakeV2Backup { dir, file, .. } => format!("copy the v2 store, {dir}/{file}"),
         Action::FetchBackup { file, .. } => format!("fetch the backup {file}"),
         Action::PruneBackups { keep, .. } => format!("prune backups, keep {keep}"),
         Action::MoveLeader { .. } => "move the leadership away if it leads".to_owned(),

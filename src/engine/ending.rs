@@ -15,7 +15,7 @@ use crate::facts::observe::{observe, observe_host};
 use crate::facts::{Answer, MemberView};
 use crate::inventory::{Cluster, Host};
 use crate::journal::JournalError;
-use crate::plan::{MemberRef, Plan};
+use crate::plan::{Action, Hop, Kind, MemberRef, Plan};
 
 /// How long a cluster may take to be well again after a member was put back, or after a failure elsewhere.
 const RECOVER: Duration = Duration::from_secs(60);
@@ -135,8 +135,15 @@ fn status(end: &End, ledger: &Ledger, healthy: bool) -> Exit {
 }
 
 fn done(plan: &Plan, cluster: &Cluster) -> String {
+    if plan.kind == Kind::Backup {
+        return format!("a backup at {} was taken and verified", plan.from);
+    }
     let to = plan.hops.first().map_or(&plan.to, |hop| &hop.to);
+    let steps = || plan.hops.iter().take(1).flat_map(Hop::steps);
+    let worked_on = steps().filter(|(_, step)| step.disruptive).count();
+    let whole = steps().any(|(_, step)| matches!(step.action, Action::AwaitClusterVersion { .. }));
     match cluster.hosts.len() {
+        n if !whole => format!("{worked_on} of {n} members were taken to {to}"),
         1 => format!("the only member runs {to}"),
         n => format!("all {n} members run {to}"),
     }

@@ -105,6 +105,34 @@ pub fn binaries(version: &Version) -> &'static [&'static str] {
     }
 }
 
+/// How the v2 store of a running member is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V2Backup {
+    /// What is said behind `etcdctl backup --data-dir … --backup-dir …` of API 2.
+    pub flags: &'static [&'static str],
+}
+
+/// How this release's etcdctl copies the v2 store of a running member; `snapshot`: whether its data folder has a
+/// raft snapshot (etcd-upgrades 4.1 and 4.2; tried 3.3.25, 3.4.23, 3.5.16 and 3.5.30: the copies were started).
+///
+/// # Errors
+/// Why it cannot, in words.
+pub fn v2_backup(tool: &Version, snapshot: bool) -> Result<V2Backup, &'static str> {
+    let line = (tool.minor().major, tool.minor().minor);
+    match line {
+        (2, 0) => Err("etcdctl 2.0 copies only a part of a running member's data"),
+        (3, 0..=2) if snapshot => {
+            Err("etcdctl 3.0 to 3.2 leaves out the database, without which the copy does not start")
+        }
+        // With the v3 store it would wait for the lock that the running member holds.
+        (3, 5) => Ok(V2Backup {
+            flags: &["--with-v3=false"],
+        }),
+        (2, _) | (3, 0..=4) => Ok(V2Backup { flags: &[] }),
+        _ => Err("etcdctl from 3.6 on has no backup of API 2"),
+    }
+}
+
 /// How `endpoint health` of this release's etcdctl answers: JSON from 3.2.27, 3.3.14 and 3.4.0.
 pub fn health_form(version: &Version) -> HealthForm {
     let since = match (version.minor().major, version.minor().minor) {

@@ -5,6 +5,7 @@ pub mod dialect;
 pub mod member;
 pub mod quorum;
 pub mod version;
+pub mod wal;
 pub mod wire;
 
 pub use member::{Alarm, AlarmKind, Member, MemberId};

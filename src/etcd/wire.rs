@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{Alarm, AlarmKind, Member, MemberId, Version};
 
 mod raw;
+pub mod v2;
 
 use raw::{RawAlarmList, RawEndpoint, RawHealth, RawMember, RawMemberList, RawVersions};
 

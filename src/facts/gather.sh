@@ -1,6 +1,7 @@
 # gather BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DATA_DIR BACKUP_DIR UNIT VERSIONS [FILE...]: all facts of this
 # host. Hashing and the member's answers take the most time, so they run beside each other.
 gather() {
+  url=${3%/} cacert=$4 cert=$5 key=$6
   describe "$@" | beside observe "$1" "$2" "$3" "$4" "$5" "$6" full
   # Last, because it is compared with the control machine's clock when the answer arrives.
   frame clock date '+%s %N'
@@ -17,6 +18,7 @@ describe() {
   emit tools 0 "$(tools)"
   describe_unit
   emit data 0 "$(describe_data)"
+  describe_v2
   frame disk.data_dir space "$data_dir"
   frame disk.install_dir space "$install_dir"
   frame disk.backup_dir space "$backup_dir"
@@ -79,6 +81,17 @@ describe_data() {
   done
   [ -f "$newest_snap" ] && stat -c "snap=${newest_snap##*/} %s" -- "$newest_snap"
   true
+}
+
+# Whether the v2 store has keys: a read of the member's own copy, which leaves no entry in the log. Where API 2 is not
+# served, etcdutl 3.5.18 and later looks into the data folder. The root with all its values can be large.
+describe_v2() {
+  listing=$(page '/v2/keys/?recursive=false' 2>/dev/null </dev/null | head -c 400)
+  emit v2.keys 0 "$listing"
+  case $listing in '{'*) return 0 ;; esac
+  [ -x "$bin_dir/etcdutl" ] && [ -d "$data_dir/member/snap" ] || return 0
+  v2_check=$(limit 20 "$bin_dir/etcdutl" check v2store --data-dir "$data_dir" 2>&1 </dev/null)
+  emit v2.check $? "$(printf '%s' "$v2_check" | tail -c 400)"
 }
 
 # The folder of the database that the process holds open: whatever flags, variables and files say.

@@ -8,6 +8,7 @@ use crate::inventory::Host;
 use super::answer::answer;
 use super::parse::{Frame, Frames, ParseError};
 use super::unit::unit;
+use super::v2;
 use super::{Arch, BinaryFacts, DataFacts, DiskFacts, FileFacts, HostFacts, SnapFacts};
 
 /// The most bytes of a file that are kept as text.
@@ -31,7 +32,10 @@ pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostF
             .map(str::to_owned)
             .collect(),
         unit: unit(frames)?,
-        data: data(frames.need("data")?)?,
+        data: DataFacts {
+            v2_keys: v2::keys(frames),
+            ..data(frames.need("data")?)?
+        },
         disks: disks(frames, host)?,
         binaries: binaries(frames, &digests)?,
         staged: staged(frames, &digests)?,

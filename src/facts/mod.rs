@@ -13,5 +13,6 @@ pub mod parse;
 mod sample;
 pub mod types;
 mod unit;
+mod v2;
 
 pub use types::*;

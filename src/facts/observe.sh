@@ -2,7 +2,7 @@
 # words. All questions are asked at the same time: without quorum each takes etcdctl's whole time-out.
 observe() {
   url=${3%/} cacert=$4 cert=$5 key=$6
-  page=$(ask version version_page; printf x)
+  page=$(ask version page /version; printf x)
   printf '%s' "${page%x}"
   # Curl's statuses, and ours for other tools. 7, refused: no process listens. 28, time is over: a process that does
   # not give this page, which needs neither raft nor disk, gives nothing. (124 is that of `timeout`.)
@@ -40,20 +40,20 @@ ctl() {
     ${cacert:+--cacert="$cacert"} ${cert:+--cert="$cert"} ${key:+--key="$key"} "$@"
 }
 
-# The page /version by whatever can fetch it. Never /health: on 3.1 to 3.4 that writes to the raft log.
-version_page() {
+# page PATH: a page of the member by whatever can fetch it. Never /health: on 3.1 to 3.4 that writes to the raft log.
+page() {
   if has curl; then
     limit 6 curl -q -sS -m 5 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} \
-      ${cert:+--cert "$cert"} ${key:+--key "$key"} "$url/version"
+      ${cert:+--cert "$cert"} ${key:+--key "$key"} "$url$1"
   elif has python3; then
-    limit 6 python3 -IBc "$PYTHON_PAGE" "$url/version" "$cacert" "$cert" "$key"
+    limit 6 python3 -IBc "$PYTHON_PAGE" "$url$1" "$cacert" "$cert" "$key"
   elif has wget; then
     limit 6 wget -O - -T 5 ${cacert:+--ca-certificate="$cacert"} ${cert:+--certificate="$cert"} \
-      ${key:+--private-key="$key"} "$url/version"
+      ${key:+--private-key="$key"} "$url$1"
   elif has bash && [ "$url" != "${url#http://}" ]; then
-    limit 6 bash -c "$BASH_PAGE" bash "${url#http://}"
+    limit 6 bash -c "$BASH_PAGE" bash "${url#http://}" "$1"
   else
-    echo "none of curl, python3, wget and bash can fetch $url/version" >&2
+    echo "none of curl, python3, wget and bash can fetch $url$1" >&2
     return 127
   fi
 }
@@ -83,6 +83,6 @@ BASH_PAGE='
 host=${1%:*} port=${1##*:}
 host=${host#[} host=${host%]}
 exec 3<>"/dev/tcp/$host/$port" || exit 7
-printf "GET /version HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3
+printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$1" >&3
 sed "1,/^.\{0,1\}$/d" <&3
 '

@@ -118,6 +118,27 @@ pub struct DataFacts {
     pub wal_bytes: u64,
     /// The newest `member/snap/*.snap`: its raft index and size in bytes.
     pub snap: Option<SnapFacts>,
+    /// Whether the v2 store has keys.
+    #[serde(default)]
+    pub v2_keys: V2Keys,
+}
+
+/// Whether a member's v2 store has keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum V2Keys {
+    /// It has. Hidden ones, whose names begin with `_`, are seen only by etcdutl.
+    Present,
+    /// It has none.
+    Absent,
+    /// Nothing on the host could tell.
+    Unknown(String),
+}
+
+impl Default for V2Keys {
+    fn default() -> Self {
+        Self::Unknown("not asked".to_owned())
+    }
 }
 
 /// The newest raft snapshot file.

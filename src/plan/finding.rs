@@ -54,7 +54,12 @@ pub const ACKNOWLEDGEABLE: &[(&str, &str)] = &[
         "TWO_MEMBERS",
         "each stop of one of two voters stops the cluster",
     ),
-    ("V2_DATA", "keys of the v2 store are in no snapshot"),
+    ("V2_BACKUP", "keys of the v2 store are in no backup"),
+    ("V2_OFF", "no client reads keys of the v2 store any more"),
+    (
+        "V2_UNKNOWN",
+        "keys of the v2 store, if any, are in no backup",
+    ),
 ];
 
 impl Finding {
@@ -140,7 +145,7 @@ mod tests {
         let finding = Finding::acknowledge("LEARNER", "prod", "one learner");
         let named = |code: &str| BTreeSet::from([code.to_owned()]);
         assert!(finding.refuses(&BTreeSet::new()));
-        assert!(finding.refuses(&named("V2_DATA")));
+        assert!(finding.refuses(&named("V2_OFF")));
         assert!(!finding.refuses(&named("LEARNER")));
     }
 

@@ -1,4 +1,4 @@
-//! The steps of an upgrade's first hop, wave by wave, each with its undo.
+//! The steps of an upgrade's first hop or of a rollback, wave by wave, each with its undo.
 //!
 //! Undo runs newest first over a lane's executed steps. So a unit file's undo reloads systemd itself, because the
 //! step `ReloadUnits` behind it is undone before it; and `StopUnit`'s undo, the last to run, starts the member.
@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use crate::etcd::Version;
 use crate::inventory::Host;
 
+use super::backup::{self, db_bytes};
 use super::deadlines as limit;
 use super::files::Rendered;
 use super::options::Options;
-use super::previous::{Previous, installed, keeps, previous};
+use super::previous::{Previous, keeps, previous};
+use super::rollback::kept;
 use super::seats::{self, Seat, seats};
 use super::upgrade::{Request, Work};
-use super::{Action, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
+use super::v2;
+use super::{Action, Kind, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
 /// Makes the waves of a hop.
 pub(super) struct Lanes<'a> {
@@ -79,12 +82,14 @@ impl<'a> Lanes<'a> {
         };
         steps.push(self.plain(stage, limit::transfer(bytes)));
         let files = self.work.files_of(seat);
-        let check = Action::CheckFlags {
+        // A unit that goes away uncovers one that is not known here, which the release has run with before.
+        let uncovered = self.work.gone_of(seat).contains(&host.unit_path());
+        let check = (!uncovered).then(|| Action::CheckFlags {
             version: self.work.to.clone(),
             install_dir: host.install_dir.clone(),
             args: Options::of(seat, files).args,
-        };
-        steps.push(self.plain(check, limit::SHORT_S));
+        });
+        steps.extend(check.map(|check| self.plain(check, limit::SHORT_S)));
         steps.extend(changed(seat, files).filter(|file| file.unit).map(|file| {
             let verify = Action::VerifyUnit {
                 unit: host.unit.clone(),
@@ -96,7 +101,7 @@ impl<'a> Lanes<'a> {
     }
 
     fn keep(&self, seat: &Seat, bytes: u64) -> Option<Step> {
-        let version = installed(seat).filter(|_| keeps(seat, &self.work.to))?;
+        let version = seat.installed().filter(|_| keeps(seat, &self.work.to))?;
         let files = seat.facts.binaries.iter();
         let keep = Action::KeepRelease {
             version: version.clone(),
@@ -109,7 +114,12 @@ impl<'a> Lanes<'a> {
         Some(self.plain(keep, limit::copy(bytes)))
     }
 
+    /// A way back leads to the very files that ran there, where they were kept.
     fn release(&self, seat: &Seat) -> BTreeMap<String, String> {
+        let back = self.work.kind == Kind::Rollback;
+        if let Some(files) = kept(seat, &self.work.to).filter(|_| back) {
+            return files.clone();
+        }
         let key = (self.work.to.clone(), seat.facts.arch);
         let files = self.request.releases.get(&key).into_iter().flatten();
         files
@@ -127,55 +137,24 @@ impl<'a> Lanes<'a> {
     fn backup(&self) -> Option<Wave> {
         let all = seats(self.request.cluster, self.request.facts);
         let leads = |seat: &&Seat| seat.view.map(|view| view.id) == self.work.leader;
-        let seat = all.iter().find(leads)?;
-        let policy = &self.request.cluster.backup;
-        let dir = format!(
-            "{}/{}",
-            seat.host.backup_dir,
-            safe(&self.request.cluster.name)
-        );
-        let file = self.backup_name(seat);
-        let bytes = db_bytes(seat);
-        let take = Action::TakeBackup {
-            dir: dir.clone(),
-            file: file.clone(),
-        };
-        let mut steps = vec![self.plain(take, limit::backup(bytes))];
-        if policy.fetch {
-            let path = format!("{dir}/{file}");
-            steps.push(self.plain(Action::FetchBackup { path, file }, limit::transfer(bytes)));
-        }
-        let prune = Action::PruneBackups {
-            dir,
-            keep: policy.keep,
-        };
-        let impossible = Undo::Impossible("older backups are gone".to_owned());
-        steps.push(self.step(prune, impossible, limit::SHORT_S));
-        Some(Wave {
-            purpose: Purpose::Backup,
-            lanes: vec![self.lane(seat, steps)],
-        })
-    }
-
-    /// Cluster, run and the release that the backup belongs to; no character that a shell would look at.
-    fn backup_name(&self, seat: &Seat) -> String {
-        let version = seat.version().unwrap_or(&self.work.from);
-        let cluster = safe(&self.request.cluster.name);
-        format!("{cluster}-{}-{version}.db", safe(self.request.run_id))
+        backup::wave(&self.request.into(), all.iter().find(leads)?)
     }
 
     fn member(&self, seat: &Seat) -> Lane {
-        let previous = previous(seat, &self.work.to).filter(|back| self.may_return(back));
+        let previous = previous(seat, self.work).filter(|back| self.may_return(back));
         let mut steps: Vec<Step> = self.move_leader(seat).into_iter().collect();
         steps.push(self.stop(seat, previous.as_ref()));
         steps.push(self.switch(seat, previous.as_ref()));
         steps.extend(self.write(seat));
         steps.push(self.start(seat));
+        let least = self
+            .request
+            .settle_least_s
+            .max(v2::settle_least_s(self.request.facts));
         let settle = Action::Settle {
             version: self.work.to.clone(),
-            least_s: self.request.settle_least_s,
+            least_s: least,
         };
-        let least = self.request.settle_least_s;
         let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
         settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
         steps.push(settle);
@@ -261,9 +240,11 @@ impl<'a> Lanes<'a> {
             .iter()
             .map(|file| self.write_one(seat, file))
             .collect();
+        let gone = self.work.gone_of(seat);
+        steps.extend(gone.iter().filter_map(|dest| self.remove(seat, dest)));
+        let unit = files.iter().any(|file| file.unit) || gone.contains(&seat.host.unit_path());
         // A former run may have written the unit and ended before systemd read it.
-        if files.iter().any(|file| file.unit) || seat.view.is_none() && seat.facts.unit.needs_reload
-        {
+        if unit || seat.view.is_none() && seat.facts.unit.needs_reload {
             // The unit file's undo reloads; this step comes behind it and would be undone too early.
             steps.push(self.plain(Action::ReloadUnits, limit::RELOAD_S));
         }
@@ -295,6 +276,23 @@ impl<'a> Lanes<'a> {
         let reload = file.unit.then_some(Action::ReloadUnits);
         let undo = std::iter::once(back).chain(reload).collect();
         self.step(write, Undo::Actions(undo), limit::SHORT_S)
+    }
+
+    /// Takes away a file that was not there before the upgrade.
+    fn remove(&self, seat: &Seat, dest: &str) -> Option<Step> {
+        let now = seat.facts.files.get(dest)?;
+        let back = Action::WriteFile {
+            dest: dest.to_owned(),
+            before: None,
+            text: now.text.clone()?,
+            owner: now.owner.clone(),
+            mode: now.mode,
+        };
+        let reload = (dest == seat.host.unit_path()).then_some(Action::ReloadUnits);
+        let undo = std::iter::once(back).chain(reload).collect();
+        let dest = dest.to_owned();
+        let remove = Action::RemoveFile { dest };
+        Some(self.step(remove, Undo::Actions(undo), limit::SHORT_S))
     }
 
     fn start(&self, seat: &Seat) -> Step {
@@ -335,18 +333,4 @@ fn switched(host: &Host, version: &Version, files: &[String], others: &[String])
             .cloned()
             .collect(),
     }
-}
-
-fn db_bytes(seat: &Seat) -> u64 {
-    let said = seat.view.map(|view| view.db_bytes).unwrap_or_default();
-    said.max(seat.facts.data.db_bytes)
-}
-
-fn safe(name: &str) -> String {
-    name.chars()
-        .map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
-            _ => '_',
-        })
-        .collect()
 }

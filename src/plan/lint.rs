@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Hop, Lane, Plan, Purpose, Step, StepId, Undo};
+use super::{Action, Hop, Kind, Lane, Plan, Purpose, Step, StepId, Undo};
 
 /// Checks a plan.
 ///
@@ -11,7 +11,7 @@ use super::{Action, Hop, Lane, Plan, Purpose, Step, StepId, Undo};
 /// * A backup is taken before the first disruptive step.
 /// * A release is staged on a host before it is switched to there.
 /// * Step numbers increase from 1; the point of no return is the last start, and behind it is nothing but waiting.
-/// * A release that is passed is never lower than the one before.
+/// * A release that is passed is never lower than the one before; in a rollback never higher.
 ///
 /// # Errors
 /// Every invariant that does not hold, in words.
@@ -43,11 +43,18 @@ fn numbers(plan: &Plan) -> Vec<String> {
 }
 
 fn directions(plan: &Plan) -> Vec<String> {
-    let upwards = plan.kind == super::Kind::Upgrade;
+    let wrong = |hop: &&Hop| match plan.kind {
+        Kind::Upgrade | Kind::Backup => hop.to < hop.from,
+        Kind::Rollback => hop.from < hop.to,
+    };
+    let way = match plan.kind {
+        Kind::Upgrade | Kind::Backup => "down",
+        Kind::Rollback => "up",
+    };
     plan.hops
         .iter()
-        .filter(|hop| upwards && hop.to < hop.from)
-        .map(|hop| format!("the hop from {} to {} leads down", hop.from, hop.to))
+        .filter(wrong)
+        .map(|hop| format!("the hop from {} to {} leads {way}", hop.from, hop.to))
         .collect()
 }
 

@@ -23,15 +23,13 @@
 //! A plan is complete: who carries it out looks nothing up and chooses nothing. That makes it the dry run, the
 //! thing a person says yes to, the first event of the journal, and what tests compare.
 //!
-//! # How one comes about
-//!
-//! Each in its module:
+//! # How one comes about, each in its module
 //!
 //! 1. [`preflight`] asks whether the cluster may be touched at all and says so in [`Finding`]s;
 //! 2. [`path`] finds the releases to pass, by the catalogue of [`crate::etcd::catalogue`];
 //! 3. [`order`] puts the members into turn, [`files`] renders what their templates make;
 //! 4. [`upgrade`] makes the waves of the first hop, each step with its undo and its deadline;
-//! 5. [`lint`] checks what came out, [`render`] shows it to people.
+//! 5. [`rollback`] and [`backup`] plan with the same waves; [`lint`] checks what came out, [`render`] shows it.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::etcd::{MemberId, Minor, Version};
 use crate::facts::Arch;
 
+pub mod backup;
 mod deadlines;
 pub mod files;
 pub mod finding;
@@ -52,8 +51,10 @@ pub mod path;
 pub mod preflight;
 mod previous;
 pub mod render;
+pub mod rollback;
 pub mod seats;
 pub mod upgrade;
+pub mod v2;
 
 pub use finding::{Finding, Severity};
 
@@ -90,6 +91,8 @@ pub enum Kind {
     Upgrade,
     /// The previous release on a mixed cluster.
     Rollback,
+    /// A backup and nothing else.
+    Backup,
 }
 
 /// What happens when a member fails.
@@ -239,6 +242,22 @@ pub enum Action {
         /// The file's name in it; mode 0600.
         file: String,
     },
+    /// `etcdctl backup` of API 2 on this host, packed into one file and brought here, where the chain of checksums
+    /// of its log and its snapshot is followed to the end.
+    TakeV2Backup {
+        /// The folder on the host; made with mode 0700.
+        dir: String,
+        /// The file's name in it; mode 0600.
+        file: String,
+        /// The member's data folder.
+        data_dir: String,
+        /// The folder of its log, if that lies elsewhere.
+        wal_dir: Option<String>,
+        /// What this release's etcdctl needs to be told.
+        flags: Vec<String>,
+        /// Whether the file stays here too.
+        fetch: bool,
+    },
     /// Brings a backup here and checks its SHA-256 again.
     FetchBackup {
         /// The file on the host.
@@ -289,7 +308,7 @@ pub enum Action {
         /// The mode, such as 0o640.
         mode: u32,
     },
-    /// Removes a file that this plan has created.
+    /// Removes a file that this plan, or the upgrade that it takes back, has created.
     RemoveFile {
         /// Where.
         dest: String,

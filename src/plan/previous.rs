@@ -2,11 +2,13 @@
 
 use crate::etcd::Version;
 
+use super::Kind;
 use super::seats::Seat;
+use super::upgrade::Work;
 
 /// Whether the installed binaries have to be copied before they are switched away.
 pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
-    let Some(version) = installed(seat).filter(|version| *version != to) else {
+    let Some(version) = seat.installed().filter(|version| *version != to) else {
         return false;
     };
     let staged = seat.facts.staged.get(version);
@@ -15,11 +17,6 @@ pub(super) fn keeps(seat: &Seat, to: &Version) -> bool {
         .binaries
         .iter()
         .all(|(name, binary)| staged.and_then(|files| files.get(name)) == Some(&binary.sha256))
-}
-
-/// The release of the installed `etcd`.
-pub(super) fn installed<'a>(seat: &Seat<'a>) -> Option<&'a Version> {
-    seat.facts.binaries.get("etcd")?.version.as_ref()
 }
 
 /// The release that an undo leads to, and the binaries it has.
@@ -31,14 +28,23 @@ pub(super) struct Previous {
 }
 
 /// What runs, if it is installed or staged; else what is installed, which a restart would have started anyway. For
-/// a member that an interrupted run left down and switched: the newest staged release below the target.
-pub(super) fn previous(seat: &Seat, to: &Version) -> Option<Previous> {
-    let installed = installed(seat);
-    let newest = || seat.facts.staged.keys().rev().find(|version| *version < to);
+/// a member that an interrupted run left down and switched: the release beside the one to reach that is staged.
+pub(super) fn previous(seat: &Seat, work: &Work) -> Option<Previous> {
+    let (installed, to) = (seat.installed(), &work.to);
+    let back = work.kind == Kind::Rollback;
+    let before = |version: &&Version| (*version > to) == back && *version != to;
+    let staged = || seat.facts.staged.keys();
+    let beside = || {
+        if back {
+            staged().find(before)
+        } else {
+            staged().rev().find(before)
+        }
+    };
     let running = seat
         .version()
-        .or(installed.filter(|version| *version < to))
-        .or_else(newest)?;
+        .or(installed.filter(before))
+        .or_else(beside)?;
     if installed != Some(running)
         && let Some(files) = seat
             .facts

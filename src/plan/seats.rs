@@ -30,7 +30,7 @@ pub fn seats<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Vec<Seat<'a>>
         .collect()
 }
 
-impl Seat<'_> {
+impl<'a> Seat<'a> {
     /// The member, by the id that it gave itself; one that is silent, as the other members list it.
     pub fn member(&self, facts: &ClusterFacts) -> Option<MemberRef> {
         let own = self.view.map(|view| view.id);
@@ -65,6 +65,11 @@ impl Seat<'_> {
         self.view.map(|view| &view.version)
     }
 
+    /// The release of the installed `etcd`.
+    pub fn installed(&self) -> Option<&'a Version> {
+        self.facts.binaries.get("etcd")?.version.as_ref()
+    }
+
     /// Whether it is a learner.
     pub fn learner(&self) -> bool {
         self.view.is_some_and(|view| view.learner)
@@ -79,11 +84,10 @@ impl Seat<'_> {
 /// The release that the way starts from: the lowest that a member runs, or would run if it were started.
 pub fn origin<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Option<&'a Version> {
     let all = seats(cluster, facts);
-    let would = |seat: &Seat<'a>| seat.facts.binaries.get("etcd")?.version.as_ref();
     all.iter()
         .filter_map(|seat| match seat.view {
             Some(view) => Some(&view.version),
-            None => would(seat),
+            None => seat.installed(),
         })
         .min()
 }

@@ -67,6 +67,8 @@ pub struct Request<'a> {
 /// What the first hop works on.
 #[derive(Clone, Debug)]
 pub(super) struct Work<'a> {
+    /// Forwards or back.
+    pub kind: Kind,
     /// Releases to pass, the target last.
     pub path: Vec<Version>,
     /// The lowest release that runs now.
@@ -76,7 +78,9 @@ pub(super) struct Work<'a> {
     /// Hosts in turn, in order.
     pub seats: Vec<Seat<'a>>,
     /// Rendered files by host.
-    files: BTreeMap<String, Vec<Rendered>>,
+    pub files: BTreeMap<String, Vec<Rendered>>,
+    /// Files by host that are taken away.
+    pub gone: BTreeMap<String, Vec<String>>,
     /// Host and message of templates that cannot be rendered.
     pub template_errors: Vec<(String, String)>,
     /// The leader.
@@ -89,6 +93,14 @@ impl Work<'_> {
     /// The rendered files of a host.
     pub fn files_of(&self, seat: &Seat) -> &[Rendered] {
         self.files
+            .get(&seat.host.name)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// The files of a host that are taken away.
+    pub fn gone_of(&self, seat: &Seat) -> &[String] {
+        self.gone
             .get(&seat.host.name)
             .map(Vec::as_slice)
             .unwrap_or_default()
@@ -149,7 +161,7 @@ pub fn needed(
         .collect()
 }
 
-fn refused(findings: Vec<Finding>) -> Planned {
+pub(super) fn refused(findings: Vec<Finding>) -> Planned {
     Planned {
         plan: None,
         findings: finding::sorted(findings),
@@ -184,11 +196,13 @@ fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
         .iter()
         .all(|seat| seat.version().is_some_and(|version| *version >= to));
     let mut work = Work {
+        kind: Kind::Upgrade,
         path,
         from,
         to,
         seats: order::order(due, leader),
         files: BTreeMap::new(),
+        gone: BTreeMap::new(),
         template_errors: Vec::new(),
         leader,
         complete,
@@ -197,7 +211,7 @@ fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
     Ok(work)
 }
 
-fn render(request: &Request, work: &mut Work) {
+pub(super) fn render(request: &Request, work: &mut Work) {
     for seat in &work.seats {
         let host = &seat.host.name;
         match files::render(seat, request.facts, &request.cluster.name, &work.to) {
@@ -256,14 +270,14 @@ fn hop(request: &Request, work: &Work) -> Hop {
 }
 
 /// The line that the cluster as a whole is at: it rises once, after the last member.
-fn cluster_minor(request: &Request) -> Option<Minor> {
+pub(super) fn cluster_minor(request: &Request) -> Option<Minor> {
     seats::views(request.facts)
         .filter_map(|view| view.cluster_version.as_ref())
         .map(Version::minor)
         .min()
 }
 
-fn number(waves: &mut [Wave]) {
+pub(super) fn number(waves: &mut [Wave]) {
     let lanes = waves.iter_mut().flat_map(|wave| &mut wave.lanes);
     for (id, step) in (1..).zip(lanes.flat_map(|lane| &mut lane.steps)) {
         step.id = StepId(id);
@@ -307,7 +321,7 @@ fn cited(known: &Catalogue, from: &Version, to: &Version) -> Vec<Rule> {
 }
 
 /// A digest of the facts: two plans of one basis were made from the same look at the hosts.
-fn digest(facts: &ClusterFacts) -> String {
+pub(super) fn digest(facts: &ClusterFacts) -> String {
     let text = serde_json::to_string(facts).expect("facts have only string keys");
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().fold(String::new(), |mut hex, byte| {

@@ -117,7 +117,7 @@ fn the_only_member_that_a_killed_runner_left_stopped_is_started_backed_up_and_up
 #[test]
 fn ctrl_c_in_the_middle_finishes_the_member_in_hand_and_the_next_upgrade_the_rest() {
     let cluster = Cluster::start(3, "3.4.23", NEW);
-    let run = begin(&cluster, &["upgrade", "--yes"]);
+    let run = begin(&cluster, &["upgrade", "--yes", "--settle", "10s"]);
     let in_hand = await_host(&cluster, "no member was switched", |host| {
         installed(&cluster, host) == NEW
     });

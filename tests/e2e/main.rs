@@ -5,7 +5,9 @@
     reason = "helpers of tests fail and talk as tests do"
 )]
 
+mod backup;
 mod common;
+mod discover;
 mod exec;
 mod faults;
 mod fleet;
@@ -17,6 +19,8 @@ mod rehearse;
 mod releases;
 #[path = "../it/releases_server.rs"]
 mod releases_server;
+mod rollback;
 mod templates;
 mod upgrade;
+mod v2;
 mod writer;

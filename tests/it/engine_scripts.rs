@@ -190,7 +190,7 @@ async fn a_command_line_that_the_release_does_not_know_is_quoted_and_the_environ
     assert!(!is_changed(&bench.act(good).await));
     let outcome = bench.act(bad).await;
     assert!(
-        causes(&outcome).contains("exit status 2; \"flag provided but not defined: -gone\""),
+        causes(&outcome).contains("exit status 2: \"flag provided but not defined: -gone\""),
         "{outcome:?}"
     );
 }

@@ -1,5 +1,6 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
+mod backup_plan;
 mod cli;
 mod engine;
 mod engine_bench;
@@ -20,6 +21,8 @@ mod releases_kit;
 mod releases_server;
 mod releases_url;
 mod reporters;
+mod rollback;
+mod rollback_sweep;
 mod scenarios;
 mod sim;
 mod sweep;

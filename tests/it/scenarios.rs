@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use runner::etcd::{Alarm, AlarmKind, Member};
-use runner::facts::{Answer, FileFacts, SnapFacts};
+use runner::facts::{Answer, FileFacts, SnapFacts, V2Keys};
 use runner::inventory::{Auth, FileTemplate, TemplateSource, Templates};
 use runner::plan::finding::ACKNOWLEDGEABLE;
 use runner::plan::path::Available;
 use runner::plan::render::{self, Style};
+use runner::plan::rollback::{self, Past};
+use runner::plan::upgrade::Request;
 use runner::plan::{Finding, Planned, Severity, lint, seats};
 use serde::Deserialize;
 
@@ -20,6 +22,10 @@ use crate::world::{World, binaries, id, version};
 const MIB: u64 = 1024 * 1024;
 
 /// A scenario's file.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a line of a scenario that a person reads"
+)]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
@@ -37,6 +43,11 @@ struct Scenario {
     /// Whether an interrupted run is taken up.
     #[serde(default)]
     resume: bool,
+    /// Whether the cluster is to be taken back; the target is then the lowest release that runs.
+    #[serde(default)]
+    rollback: bool,
+    /// The cluster version that the members see.
+    cluster_version: Option<String>,
     /// Whether etcd's authentication is on.
     #[serde(default)]
     auth: bool,
@@ -72,6 +83,7 @@ struct Different {
     stop_s: Option<u64>,
     db_mib: Option<u64>,
     v2_mib: Option<u64>,
+    v2_keys: Option<bool>,
     free_mib: BTreeMap<String, u64>,
     data_dir: Option<String>,
     skew_ms: Option<i64>,
@@ -91,7 +103,7 @@ impl Scenario {
         if let Some(limit) = &self.limit {
             world.chosen = limit.iter().cloned().collect();
         }
-        world.resume = self.resume;
+        world.resume = self.resume || self.rollback;
         self.cluster(&mut world);
         for name in world.chosen_names() {
             self.all.apply(&mut world, &name);
@@ -99,7 +111,23 @@ impl Scenario {
         for (name, different) in &self.host {
             different.apply(&mut world, name);
         }
+        for view in world.views() {
+            let said = self.cluster_version.as_deref().map(version);
+            view.cluster_version = said.or(view.cluster_version.take());
+        }
         world
+    }
+
+    fn planned(&self, world: &World) -> Planned {
+        if !self.rollback {
+            return world.plan();
+        }
+        let target = rollback::release(&world.cluster, &world.facts).unwrap_or(&world.target);
+        let request = Request {
+            target,
+            ..world.request()
+        };
+        rollback::plan(&request, &Past::default())
     }
 
     fn cluster(&self, world: &mut World) {
@@ -266,6 +294,11 @@ impl Different {
                 bytes: mib * MIB,
             });
         }
+        match self.v2_keys {
+            Some(true) => host.data.v2_keys = V2Keys::Present,
+            Some(false) => host.data.v2_keys = V2Keys::Absent,
+            None => {}
+        }
         for (mount, mib) in &self.free_mib {
             for disk in host.disks.values_mut().filter(|disk| disk.mount == *mount) {
                 disk.free_bytes = mib * MIB;
@@ -372,8 +405,9 @@ fn every_scenario_prints_the_plan_or_refusal_under_review() {
         let scenario: Scenario =
             toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let world = scenario.world();
-        let planned = world.plan();
-        assert_eq!(planned, world.plan(), "{name}: same input, other plan");
+        let planned = scenario.planned(&world);
+        let again = scenario.planned(&world);
+        assert_eq!(planned, again, "{name}: same input, other plan");
         let screen = screen(&scenario, &world, &planned);
         insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
             insta::assert_snapshot!(format!("scenario_{name}"), screen);

@@ -156,7 +156,9 @@ fn host_facts(number: usize, members: usize, running: &str) -> HostFacts {
     HostFacts {
         hostname: name(number),
         arch: Arch::Amd64,
-        tools: ["systemd-analyze", "timeout"].map(str::to_owned).into(),
+        tools: ["gzip", "systemd-analyze", "tar", "timeout"]
+            .map(str::to_owned)
+            .into(),
         unit: unit(number),
         data: DataFacts {
             exists: true,

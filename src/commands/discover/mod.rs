@@ -1,15 +1,13 @@
 //! `runner discover`: from one reachable host to the inventory of its cluster. Changes nothing on hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::path::Path;
 
 use futures_util::future::join_all;
 
 use self::process::{Process, host_of, processes};
+use self::write::{there_already, write};
 use super::context::{Context, runtime};
 use super::look::unreachable_problem;
-use super::out;
 use super::session::{Session, invalid, within};
 use crate::cli::Discover;
 use crate::error::{Failure, Problem, Result};
@@ -24,6 +22,7 @@ use crate::transport::{Command, Transport as _};
 
 mod process;
 mod text;
+mod write;
 
 const TITLE: &str = "find etcd processes";
 const SCRIPT: &str = concat!(
@@ -371,33 +370,4 @@ fn fill(cluster: &mut Discovered, found: &mut Vec<Found>, problems: &BTreeMap<St
                 .push(format!("nothing was found out about this host: {why}"));
         }
     }
-}
-
-fn write(path: Option<&Path>, text: &str) -> Result<()> {
-    let Some(path) = path else {
-        out::data(text);
-        return Ok(());
-    };
-    let created = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path);
-    let written = created.and_then(|mut file| file.write_all(text.as_bytes()));
-    match written {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(there_already(path)),
-        Err(error) => {
-            let what = format!("`{}` cannot be written", path.display());
-            Err(
-                Failure::new(Exit::Usage, Problem::new(what).because(error.to_string()))
-                    .changed("nothing"),
-            )
-        }
-    }
-}
-
-fn there_already(path: &Path) -> Failure {
-    let what = format!("`{}` is there already", path.display());
-    let hint = "name another file, or move that one away: it is not overwritten";
-    Failure::new(Exit::Usage, Problem::new(what).hint(hint))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::client::{client, endpoint_args, secrets};
-use super::{Failure, Task, changed, unchanged};
+use super::{Failure, Task, changed, retention, unchanged};
 use crate::facts::Observation;
 use crate::plan::Outcome;
 use crate::transport::{Input, Sink};
@@ -87,7 +87,7 @@ printf 'bytes=%s\nsha256=%s\nrevision=%s\nleast=%s\n' \
 );
 
 /// Writes the description of a backup beside it. Arguments: `path`; the text on stdin.
-const DESCRIBE: &str = r#"
+pub(super) const DESCRIBE: &str = r#"
 set -eu
 umask 077
 cat > "$1.part"
@@ -110,19 +110,22 @@ d='[0-9]'
 d4=$d$d$d$d
 x='[0-9a-f]'
 stamp="$d4$d4"T"$d4$d$d"Z-"$x$x$x$x"
-set --
-for path in "$dir"/*; do
-  name=${path##*/}
-  rest=${name#"$cluster"-}
-  [ "$rest" != "$name" ] && [ -f "$path" ] && [ ! -L "$path" ] || continue
-  case $rest in
-    $stamp.db | $stamp-[0-9]*.db) set -- "$@" "$path" ;;
-  esac
-done
-while [ $# -gt "$keep" ]; do
-  rm -f "$1" "$1.json"
-  printf '%s\n' "${1##*/}"
-  shift
+# Snapshots and copies of the v2 store are counted apart: a run makes one of each.
+for kind in db v2.tar.gz; do
+  set --
+  for path in "$dir"/*."$kind"; do
+    name=${path##*/}
+    rest=${name#"$cluster"-}
+    [ "$rest" != "$name" ] && [ -f "$path" ] && [ ! -L "$path" ] || continue
+    case $rest in
+      $stamp.$kind | $stamp-[0-9]*.$kind) set -- "$@" "$path" ;;
+    esac
+  done
+  while [ $# -gt "$keep" ]; do
+    rm -f "$1" "$1.json"
+    printf '%s\n' "${1##*/}"
+    shift
+  done
 done
 "#;
 
@@ -255,7 +258,7 @@ pub(crate) async fn fetch(task: &Task<'_>, path: &str, file: &str) -> Result<Out
     Ok(changed(format!("{} is here", target.display())))
 }
 
-async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<(), Failure> {
+pub(super) async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<(), Failure> {
     match fs::remove_file(part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => local(Err(error), part)?,
         _ => {}
@@ -269,7 +272,7 @@ async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<(), Failure> 
     brought.map(|_| ())
 }
 
-/// `Action::PruneBackups`.
+/// `Action::PruneBackups`, on the host and here.
 pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Outcome, Failure> {
     let command = task.command(PRUNE_TITLE, PRUNE).args([
         dir.to_owned(),
@@ -277,22 +280,29 @@ pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Out
         // The newest one is what this run's way back rests on.
         keep.max(1).to_string(),
     ]);
-    let gone = task.ask(command).await?.text();
-    match gone.lines().count() {
+    let mut gone: Vec<String> = task
+        .ask(command)
+        .await?
+        .text()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let cluster = &task.turn.cluster.name;
+    let here = task.turn.engine.state_dir.join("backups").join(cluster);
+    let too = local(retention::prune(&here, &safe(cluster), keep), &here)?;
+    gone.extend(too.iter().map(|name| format!("{name} here")));
+    match gone.len() {
         0 => Ok(unchanged(format!("no more than {keep} are there"))),
-        n => Ok(changed(format!(
-            "{n} older deleted: {}",
-            gone.lines().collect::<Vec<_>>().join(", ")
-        ))),
+        n => Ok(changed(format!("{n} older deleted: {}", gone.join(", ")))),
     }
 }
 
-fn local<T>(result: io::Result<T>, path: &Path) -> Result<T, Failure> {
+pub(super) fn local<T>(result: io::Result<T>, path: &Path) -> Result<T, Failure> {
     result
         .map_err(|error| Failure::because(format!("`{}` on this machine: {error}", path.display())))
 }
 
-async fn digest_of(path: PathBuf) -> io::Result<String> {
+pub(super) async fn digest_of(path: PathBuf) -> io::Result<String> {
     tokio::task::spawn_blocking(move || {
         let mut file = fs::File::open(path)?;
         file.sync_all()?;

@@ -159,7 +159,8 @@ fn only_what_has_been_run_is_called_proven() {
     let proven = |from, to| Catalogue::embedded().proven(&version(from), &version(to));
     assert!(proven("3.4.23", "3.5.16"));
     assert!(proven("3.5.16", "3.5.30"));
-    assert!(!proven("3.3.25", "3.4.23"));
+    assert!(proven("3.3.25", "3.4.23"));
+    assert!(!proven("3.2.32", "3.3.25"));
     assert!(!proven("3.6.0", "3.6.14"));
     assert!(!proven("3.4.23", "3.6.14"));
 }

@@ -1,11 +1,17 @@
 //! Identity: is the member that answers on a host the one that the inventory and the cluster say.
 
+use crate::facts::ClusterFacts;
 use crate::facts::identity::{self, Mismatch};
+use crate::inventory::Cluster;
 use crate::plan::Finding;
 use crate::plan::upgrade::Request;
 
 pub(super) fn findings(request: &Request) -> Vec<Finding> {
-    identity::check(request.cluster, &request.facts.observation())
+    of(request.cluster, request.facts)
+}
+
+pub(super) fn of(cluster: &Cluster, facts: &ClusterFacts) -> Vec<Finding> {
+    identity::check(cluster, &facts.observation())
         .iter()
         .map(|mismatch| {
             let (code, hint) = code(mismatch);

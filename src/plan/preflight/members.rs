@@ -29,7 +29,7 @@ pub(super) fn findings(request: &Request, seats: &[Seat]) -> Vec<Finding> {
     findings
 }
 
-fn down(seats: &[Seat]) -> Vec<Finding> {
+pub(super) fn down(seats: &[Seat]) -> Vec<Finding> {
     let up = seats.iter().filter(|seat| seat.view.is_some()).count();
     seats
         .iter()
@@ -55,7 +55,7 @@ fn down(seats: &[Seat]) -> Vec<Finding> {
         .collect()
 }
 
-fn unhealthy(seats: &[Seat]) -> Vec<Finding> {
+pub(super) fn unhealthy(seats: &[Seat]) -> Vec<Finding> {
     let well = |seat: &&Seat| seat.view.is_some_and(|view| view.health.is_ok());
     let healthy = seats.iter().filter(well).count();
     seats

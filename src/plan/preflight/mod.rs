@@ -7,8 +7,9 @@
 //!
 //! | code | severity | when |
 //! | --- | --- | --- |
-//! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block | a host cannot be reached, or does not answer in full |
+//! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block, warn | a host cannot be reached, or does not answer in full; a backup goes on without it |
 //! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
+//! | `JOURNAL_UNREAD` | note | a rollback could not read a past run |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
 //! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left down only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
@@ -37,6 +38,9 @@
 //! | `SINGLE_MEMBER` | warn | the only voter is restarted |
 //! | `TWO_MEMBERS` | acknowledge | either voter's restart stops the cluster |
 //! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | no way leads there: it is older, not to be had, or beyond the proven hops |
+//! | `POINT_OF_NO_RETURN` | block | a rollback comes too late: the cluster version has risen |
+//! | `NO_MIXED_ROLLBACK` | block | etcd has no way back on this hop, even while the cluster is mixed |
+//! | `NO_MEMBER` | block | a backup finds no member that answers |
 //! | `BAD_PATCH` | block, warn | the target has known faults |
 //! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
 //! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |
@@ -44,22 +48,28 @@
 //! | `ARGS_UNKNOWN` | note | the rendered command line has variables that cannot be checked here |
 //! | `CONFIG_UNSEEN` | note | etcd reads a configuration file that is not known here |
 //! | `HOP_NOTE` | note | what the catalogue says of a hop and nothing here can check |
-//! | `V2_DATA` | acknowledge | the v2 store is on, and snapshots do not hold it |
-//! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data |
+//! | `V2_DATA` | note | the v2 store has keys: each member's is backed up |
+//! | `V2_BACKUP` | acknowledge | a member's v2 keys cannot be backed up while it runs |
+//! | `V2_OFF` | acknowledge | a release on the way does not serve the v2 keys that are served now |
+//! | `V2_UNKNOWN` | acknowledge | API 2 is on, and nothing could tell whether there are v2 keys |
+//! | `V2_GONE` | block | the v2 store has keys, and 3.6 does not start on them |
+//! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data: members get 2 minutes each |
 //! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
 //! | `TEMPLATE`, `TEMPLATE_EXEC`, `TEMPLATE_UNREADABLE` | block | a file cannot be rendered or put back |
 //! | `TEMPLATE_DRIFT` | note | files differ and no upgrade is due: that is `apply`'s work |
-//! | `PARTIAL` | note, block | `--limit` leaves members below the target |
+//! | `PARTIAL` | note, block | `--limit` leaves members below the target, or above where a rollback leads |
 //!
 //! `SINGLE_MEMBER` warns and `TWO_MEMBERS` asks: everyone who runs one member knows what a restart means, while
 //! two look like redundancy and are less than one. A job that runs unattended carries `--acknowledge TWO_MEMBERS`.
 
+mod back;
 mod identity;
 mod members;
 mod options;
 mod space;
 mod target;
 mod units;
+mod v2;
 
 use super::left;
 use super::seats::{Seat, seats};
@@ -87,7 +97,23 @@ pub(super) fn work(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(space::findings(request, work, &all));
     findings.extend(options::findings(request, work));
     findings.extend(target::findings(request, work, &all));
+    findings.extend(v2::findings(request, work, &all));
     findings
+}
+
+/// What stands in the way of this rollback.
+pub(super) fn back(request: &Request, work: &Work) -> Vec<Finding> {
+    back::findings(request, work)
+}
+
+/// Members that `--limit` keeps from being taken back.
+pub(super) fn partial_back(request: &Request, work: &Work) -> Option<Finding> {
+    back::partial(request, work)
+}
+
+/// What stands in the way of a backup from this seat, or is worth knowing before.
+pub(super) fn backup(request: &super::backup::Request, source: Option<&Seat>) -> Vec<Finding> {
+    back::backup(request, source)
 }
 
 /// Files that differ while no upgrade is due.

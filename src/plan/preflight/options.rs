@@ -18,7 +18,6 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
             let options = Options::of(seat, work.files_of(seat));
             let file = config(seat, work, &options);
             let mut findings = way(request, work, seat, &options, file.as_ref());
-            findings.extend(v2(seat, &options, file.as_ref()));
             findings.extend(unseen(seat, &options, file.is_some()));
             findings
         })
@@ -106,8 +105,14 @@ fn refused(host: &str, version: &Version, flag: &RefusedFlag) -> Finding {
         "`{}` is set, and {version} does not start with it: {why}",
         flag.flag
     );
+    let hint = match flag.refusal {
+        Refusal::TooNew => {
+            "take it out first, or put the file back that the older release ran with".to_owned()
+        }
+        Refusal::Gone | Refusal::Value => instead(&flag.replacement),
+    };
     Finding::block("FLAG_REMOVED", host, reason)
-        .hint(instead(&flag.replacement))
+        .hint(hint)
         .source(&flag.source)
 }
 
@@ -145,20 +150,12 @@ fn shadowed(host: &str, version: &Version, both: &Conflict) -> Finding {
         .source(&both.source)
 }
 
-fn v2(seat: &Seat, options: &Options, file: Option<&Keys>) -> Option<Finding> {
-    let value = match file {
-        Some(keys) => keys.get("enable-v2").map(String::as_str),
-        None => options.get("enable-v2"),
-    };
-    matches!(value?, "true" | "1" | "t" | "T" | "TRUE" | "True").then(|| {
-        Finding::acknowledge(
-            "V2_DATA",
-            &seat.host.name,
-            "`enable-v2` is on: keys of the v2 store, if there are any, are in 0 of the backups taken here",
-        )
-        .hint("take a copy of the v2 keys yourself, or acknowledge that there are none worth keeping")
-        .source("etcd.io/docs/v3.5/op-guide/recovery")
-    })
+/// The value of an option that etcd will be started with, wherever it stands.
+pub(super) fn setting(seat: &Seat, work: &Work, options: &Options, name: &str) -> Option<String> {
+    match config(seat, work, options) {
+        Some(keys) => keys.get(name).cloned(),
+        None => options.get(name).map(str::to_owned),
+    }
 }
 
 fn unseen(seat: &Seat, options: &Options, seen: bool) -> Vec<Finding> {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::plan::Finding;
+use crate::plan::backup::db_bytes;
 use crate::plan::previous::keeps;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
+use crate::plan::v2;
 
 use super::mib;
 
@@ -34,6 +36,9 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
             }
             if seat.view.is_some_and(|view| Some(view.id) == work.leader) {
                 needs.push(backup(seat));
+            }
+            if v2::found(request.facts) && v2::way(seat).is_ok() {
+                needs.push(v2_backup(seat));
             }
             host(seat, needs)
         })
@@ -77,10 +82,18 @@ fn backup(seat: &Seat) -> Need {
     }
 }
 
-/// The database's size: what the member says or what lies there, whichever is more.
-pub(super) fn db_bytes(seat: &Seat) -> u64 {
-    let said = seat.view.map(|view| view.db_bytes).unwrap_or_default();
-    said.max(seat.facts.data.db_bytes)
+/// The copy, a preallocated log in it, and the copy once more in one file.
+fn v2_backup(seat: &Seat) -> Need {
+    Need {
+        what: "v2 backup",
+        path: seat.host.backup_dir.clone(),
+        bytes: 2 * (v2::copied_bytes(seat) + WAL_BYTES),
+    }
+}
+
+/// What a backup alone needs on its host.
+pub(super) fn of_backup(seat: &Seat) -> Vec<Finding> {
+    host(seat, vec![backup(seat)])
 }
 
 fn host(seat: &Seat, needs: Vec<Need>) -> Vec<Finding> {

@@ -4,26 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::etcd::catalogue::BadPatch;
 use crate::etcd::{Minor, Version};
+use crate::plan::Finding;
 use crate::plan::files::{self, Rendered};
 use crate::plan::options::Options;
 use crate::plan::seats::{Seat, seats};
 use crate::plan::upgrade::{Request, Work};
-use crate::plan::{Finding, Severity};
 
-use super::{mib, names, trimmed};
-
-const MIB: u64 = 1024 * 1024;
-/// The upgrade guides: above this a member may take two minutes to catch up.
-const LARGE_V2_BYTES: u64 = 50 * MIB;
-/// The upgrade guides: from here on ask before you go on.
-const HUGE_V2_BYTES: u64 = 100 * MIB;
-const GUIDE: &str = "etcd.io/docs/v3.5/upgrades/upgrade_3_5";
+use super::{names, trimmed};
 
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings = faults(request, work);
     findings.extend(notes(request, work));
     findings.extend(releases(request, work));
-    findings.extend(v2_size(request, all));
     findings.extend(auth(request, work));
     findings.extend(partial(request, work, all));
     findings.extend(by_message(&work.template_errors));
@@ -104,35 +96,6 @@ fn releases(request: &Request, work: &Work) -> Vec<Finding> {
         .collect()
 }
 
-fn v2_size(request: &Request, all: &[Seat]) -> Option<Finding> {
-    if request.target.minor() > Minor::new(3, 5) {
-        return None;
-    }
-    let sizes = all
-        .iter()
-        .filter_map(|seat| Some((seat.facts.data.snap?.bytes, seat)));
-    let (bytes, seat) = sizes.max_by_key(|(bytes, _)| *bytes)?;
-    let severity = match bytes {
-        HUGE_V2_BYTES.. => Severity::Acknowledge,
-        LARGE_V2_BYTES.. if bytes > LARGE_V2_BYTES => Severity::Warn,
-        _ => return None,
-    };
-    Some(
-        Finding::new(
-            severity,
-            "SIZE_WARN",
-            &seat.host.name,
-            format!(
-                "its newest raft snapshot holds {} MiB of v2 data, {} MiB are usual at most",
-                mib(bytes),
-                mib(LARGE_V2_BYTES)
-            ),
-        )
-        .hint("give members time: `--settle 2m`")
-        .source(GUIDE),
-    )
-}
-
 fn auth(request: &Request, work: &Work) -> Option<Finding> {
     let (old, new) = (Minor::new(3, 4), Minor::new(3, 5));
     let crosses = work.from.minor() <= old && request.target.minor() >= new;
@@ -175,7 +138,7 @@ fn partial(request: &Request, work: &Work, all: &[Seat]) -> Option<Finding> {
 }
 
 /// Findings that say the same about several hosts are told once.
-fn by_message(errors: &[(String, String)]) -> Vec<Finding> {
+pub(super) fn by_message(errors: &[(String, String)]) -> Vec<Finding> {
     let mut hosts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (host, error) in errors {
         hosts.entry(error).or_default().push(host);
@@ -190,7 +153,7 @@ fn by_message(errors: &[(String, String)]) -> Vec<Finding> {
 }
 
 /// Files that will be placed: the unit must start what is switched, and what was there must be known.
-fn placed(seat: &Seat, files: &[Rendered]) -> Vec<Finding> {
+pub(super) fn placed(seat: &Seat, files: &[Rendered]) -> Vec<Finding> {
     let want = format!("{}/etcd", trimmed(&seat.host.bin_dir));
     let unit = files
         .iter()

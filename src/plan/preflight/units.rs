@@ -153,7 +153,7 @@ fn told(seat: &Seat) -> Option<String> {
     options.get("data-dir").map(|path| trimmed(path).to_owned())
 }
 
-fn etcdctl(seat: &Seat) -> Option<Finding> {
+pub(super) fn etcdctl(seat: &Seat) -> Option<Finding> {
     let staged = seat
         .facts
         .staged

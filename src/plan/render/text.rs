@@ -83,19 +83,33 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     let verb = match plan.kind {
         Kind::Upgrade => "upgrade",
         Kind::Rollback => "rollback",
+        Kind::Backup => "backup",
     };
     let steps = plan.step_count();
-    let title = format!(
-        "{verb} of {} from {} to {}: {steps} steps",
-        plan.cluster, plan.from, plan.to
-    );
+    let title = match plan.kind {
+        Kind::Backup => format!("{verb} of {} at {}: {steps} steps", plan.cluster, plan.from),
+        _ => format!(
+            "{verb} of {} from {} to {}: {steps} steps",
+            plan.cluster, plan.from, plan.to
+        ),
+    };
     let mut text = format!("{}\n", style.bold(&title));
     for (number, hop) in (1..).zip(&plan.hops) {
         text += "\n";
+        if plan.kind == Kind::Backup {
+            text += &hop
+                .waves
+                .chunks(1)
+                .map(|wave| one_group(wave, style))
+                .collect::<String>();
+            continue;
+        }
         text += &one_hop(hop, number, plan.hops.len(), style);
     }
-    text += "\n";
-    text += &wrapped(on_failure(plan), 0, 0);
+    if plan.kind != Kind::Backup {
+        text += "\n";
+        text += &wrapped(on_failure(plan), 0, 0);
+    }
     text
 }
 
@@ -196,11 +210,22 @@ fn one_group(waves: &[Wave], style: Style) -> String {
     text
 }
 
+/// Copies of v2 stores are named by their hosts and so make a block each.
+fn backed_up(lanes: &[&Lane]) -> &'static str {
+    let mut steps = lanes.iter().flat_map(|lane| &lane.steps);
+    let leader = steps.any(|step| matches!(step.action, Action::TakeBackup { .. }));
+    if leader {
+        "back up the leader"
+    } else {
+        "back up the v2 store"
+    }
+}
+
 fn one_block(purpose: Purpose, lanes: &[&Lane], style: Style) -> String {
     let hosts: Vec<&str> = lanes.iter().map(|lane| lane.host.as_str()).collect();
     let heading = match purpose {
         Purpose::Stage => format!("stage, switching nothing: {}", hosts.join(", ")),
-        Purpose::Backup => format!("back up the leader: {}", hosts.join(", ")),
+        Purpose::Backup => format!("{}: {}", backed_up(lanes), hosts.join(", ")),
         Purpose::Member => format!("member by member: {}", hosts.join(", then ")),
         Purpose::Finish => format!("finish: asked through {}", hosts.join(", ")),
     };

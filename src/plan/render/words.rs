@@ -35,6 +35,9 @@ pub fn words(action: &Action) -> String {
         }
         Action::VerifyUnit { unit, .. } => format!("let systemd verify the rendered {unit}"),
         Action::TakeBackup { dir, file } => format!("take and verify backup {dir}/{file}"),
+        Action::TakeV2Backup { dir, file, .. } => {
+            format!("copy the v2 store to {dir}/{file} and prove it here")
+        }
         Action::FetchBackup { file, .. } => format!("bring {file} here"),
         Action::PruneBackups { dir, keep } => format!("keep the newest {keep} backups in {dir}"),
         Action::MoveLeader { .. } => "move the leadership away if it leads".to_owned(),

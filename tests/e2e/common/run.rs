@@ -133,7 +133,7 @@ impl Ran {
 /// its journal and logs, sessions and greetings of logins, and the data of the running etcd.
 pub fn files(cluster: &Cluster) -> BTreeMap<String, String> {
     const SCRIPT: &str = r"find / /tmp /run /var/tmp -xdev \
-        \( -path /proc -o -path /sys -o -path /dev -o -path /var/log -o -path /var/lib/etcd \
+        \( -path /proc -o -path /sys -o -path /dev -o -path /var/log -o -path /var/lib/etcd -o -path /srv/etcd \
            -o -path /run/systemd -o -path /run/user -o -path /run/sudo -o -path /run/log -o -path /run/udev \
            -o -path /var/lib/systemd -o -path /run/dbus -o -path /run/utmp -o -path /run/lock -o -path /run/motd.dynamic \) -prune \
         -o ! -type d -printf '%p %s %m %T@ %C@\n' | sort -u";

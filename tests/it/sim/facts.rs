@@ -93,6 +93,7 @@ fn data(host: &Host) -> DataFacts {
         db_bytes: 20480,
         wal_bytes: 64 << 20,
         snap: None,
+        v2_keys: runner::facts::V2Keys::Absent,
     }
 }
 

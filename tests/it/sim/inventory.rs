@@ -86,7 +86,8 @@ pub fn plan(state: &State, to: &Version, run_id: &str) -> Planned {
     })
 }
 
-fn release(version: &Version) -> BTreeMap<String, Binary> {
+/// A release's binaries as they would be fetched.
+pub fn release(version: &Version) -> BTreeMap<String, Binary> {
     let binary = |name: &&str| {
         let sha256 = sha256(name, version);
         (

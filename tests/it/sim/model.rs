@@ -1,7 +1,6 @@
 //! Hosts, units, processes, files and raft roles, on tokio's clock. No chance anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use runner::engine::act::file::digest;
@@ -106,15 +105,9 @@ pub fn content(name: &str, version: &Version) -> String {
     format!("{name} {version}\n")
 }
 
-/// Its digest. Remembered: a sweep asks for the same few very often.
+/// Its digest.
 pub fn sha256(name: &str, version: &Version) -> String {
-    static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-    let content = content(name, version);
-    let mut known = KNOWN.lock().unwrap();
-    known
-        .entry(content)
-        .or_insert_with_key(|content| digest(content))
-        .clone()
+    digest(&content(name, version))
 }
 
 impl Unit {
@@ -184,8 +177,8 @@ impl Host {
 
     /// Whether it counts towards the quorum.
     pub fn serves(&self) -> bool {
-        let well = |process: &Process| process.behaviour != Behaviour::NeverHealthy;
-        self.answers().is_some() && self.process.as_ref().is_some_and(well)
+        let sick = |process: &Process| process.behaviour == Behaviour::NeverHealthy;
+        self.answers().is_some() && !self.process.as_ref().is_some_and(sick)
     }
 
     pub fn is_gone(&self) -> bool {
@@ -327,10 +320,7 @@ impl State {
 
     /// Starts the unit with whatever `bin_dir/etcd` leads to.
     pub fn start(&mut self, name: &str) {
-        if self.hosts[name].needs_reload() {
-            let broken = format!("{name} was started with a unit that systemd had not read again");
-            self.violations.push(broken);
-        }
+        self.judge_start(name);
         let raised = self.cluster_version;
         let version = self.hosts[name].installed().cloned();
         let behaviour = version
@@ -378,6 +368,14 @@ impl State {
         host.process = None;
         host.unit = Unit::STOPPED;
         self.tick();
+    }
+
+    fn judge_start(&mut self, name: &str) {
+        if self.hosts[name].needs_reload() {
+            self.violations.push(format!(
+                "{name} was started with a unit file not read again"
+            ));
+        }
     }
 
     fn judge_stop(&mut self, name: &str) {

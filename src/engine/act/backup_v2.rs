@@ -1,0 +1,349 @@
+//! Backups of the v2 store: copy it by API 2's `backup`, pack it, bring it here and prove that it is whole.
+//!
+//! The proof costs no start of etcd: a log is a chain of checksums (see [`wal`]), so following it to its end shows
+//! that nothing in it is missing or changed, and it must continue the raft snapshot that lies beside it, whose own
+//! checksum is followed too. Indexes are no proof of how recent it is: from 3.3 on the copy leaves out what is of API 3
+//! and of the membership, and numbers the rest anew. That it is, follows from the order: the copy begins after the
+//! store's index was read, and etcdctl reads the log to its end.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use tar::Archive;
+
+use super::backup::{DESCRIBE, DESCRIBE_TITLE, bring, digest_of, local};
+use super::client::{client, endpoint_args, secrets};
+use super::{Failure, Task, changed};
+use crate::etcd::wal;
+use crate::plan::Outcome;
+use crate::transport::Input;
+
+/// The title of [`TAKE`].
+pub const TAKE_TITLE: &str = "copy the v2 store";
+
+/// Copies a running member's v2 store and packs the copy.
+///
+/// Arguments: the six of an endpoint, `dir file data_dir wal_dir seconds flags…`. Prints `bytes=`, `sha256=`, and
+/// `index=`, that of the store before; 0 if the file was there already or API 2 is not served. With a snapshot in the
+/// data folder the copy must have one too.
+const TAKE: &str = concat!(
+    client!(),
+    r#"
+dir=$1 file=$1/$2 data=$3 wal=$4 secs=$5
+shift 5
+# The answer to a read of a key that is not there names the store's index in brackets.
+store_index() {
+  ETCDCTL_API=2 ETCDCTL_PEERS=$url ETCDCTL_ENDPOINT=$url ETCDCTL_ENDPOINTS=$url \
+    ETCDCTL_CA_FILE=$cacert ETCDCTL_CERT_FILE=$cert ETCDCTL_KEY_FILE=$key \
+    timeout -k 2 10 "$etcdctl" --no-sync get /_runner/none 2>&1 | sed -n 's/.* 100: .*\[\([0-9]*\)\]$/\1/p' | head -n 1
+}
+[ ! -L "$dir" ] || die "\`$dir\` is a symbolic link to \`$(readlink "$dir")\`"
+umask 077
+mkdir -p "$dir"
+index=
+if [ ! -e "$file" ]; then
+  copy=$file.copy
+  rm -rf "$copy" "$file.part" "$file.said"
+  trap 'rm -rf "$copy" "$file.part" "$file.said"' EXIT
+  trap 'exit 143' TERM HUP INT
+  index=$(store_index)
+  [ -z "$wal" ] || set -- --wal-dir "$wal" "$@"
+  ETCDCTL_API=2 timeout -k 2 "$secs" "$etcdctl" backup --data-dir "$data" --backup-dir "$copy" "$@" \
+    >"$file.said" 2>&1 || {
+    rc=$?
+    tail -n 3 "$file.said" >&2
+    exit "$rc"
+  }
+  for log in "$copy"/member/wal/*.wal; do
+    [ -s "$log" ] || die "the copy has no log: $(tail -n 1 "$file.said")"
+  done
+  for snap in "$data"/member/snap/*.snap; do
+    [ -e "$snap" ] || continue
+    for copied in "$copy"/member/snap/*.snap; do
+      [ -s "$copied" ] || die "the member has a raft snapshot, its copy has none"
+    done
+    break
+  done
+  tar -C "$copy" -cf "$file.part.tar" member && gzip -1 <"$file.part.tar" >"$file.part" || {
+    rm -f "$file.part.tar"
+    die "the copy could not be packed"
+  }
+  rm -f "$file.part.tar"
+  sync "$file.part" 2>/dev/null || sync
+  mv -fT "$file.part" "$file"
+fi
+bytes=$(wc -c < "$file")
+printf 'bytes=%s\nsha256=%s\nindex=%s\n' "$((bytes))" "$(sha256sum < "$file" | cut -d ' ' -f 1)" "${index:-0}"
+"#
+);
+
+/// What to copy, where to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copy<'a> {
+    /// The folder on the host.
+    pub dir: &'a str,
+    /// The file's name in it.
+    pub file: &'a str,
+    /// The member's data folder.
+    pub data_dir: &'a str,
+    /// The folder of its log; empty if it lies in the data folder.
+    pub wal_dir: &'a str,
+    /// Further flags of etcdctl.
+    pub flags: &'a [String],
+    /// Whether the file stays here too.
+    pub fetch: bool,
+}
+
+/// What was taken.
+#[derive(Clone, Debug)]
+struct Taken {
+    bytes: u64,
+    sha256: String,
+    index: u64,
+}
+
+/// What a proven copy holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Proof {
+    log: wal::Log,
+    store_bytes: usize,
+}
+
+/// `Action::TakeV2Backup`.
+pub(crate) async fn take(task: &Task<'_>, copy: Copy<'_>) -> Result<Outcome, Failure> {
+    let host = task.turn.host;
+    let mut command = task
+        .command(TAKE_TITLE, TAKE)
+        .args(endpoint_args(host))
+        .args([copy.dir, copy.file, copy.data_dir, copy.wal_dir].map(str::to_owned))
+        .arg(task.left().as_secs().max(1).to_string())
+        .args(copy.flags.iter().cloned());
+    command.secrets = secrets(host);
+    let taken = parse(&task.ask(command).await?.text())?;
+    let (proof, here) = brought(task, copy, &taken).await?;
+    describe(task, copy, &taken, proof).await?;
+    let what = format!(
+        "{} bytes, v2 store at index {} or later, SHA-256 {}",
+        taken.bytes, taken.index, taken.sha256
+    );
+    let place = format!("{}/{}", copy.dir, copy.file);
+    task.turn
+        .leave(format!("backup {place} on {}: {what}", host.name));
+    if let Some(here) = here {
+        task.turn
+            .leave(format!("backup {} on this machine", here.display()));
+    }
+    Ok(changed(format!("{place}, {what}")))
+}
+
+fn parse(text: &str) -> Result<Taken, Failure> {
+    let fields: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
+    match (number("bytes"), number("index"), fields.get("sha256")) {
+        (Some(bytes), Some(index), Some(sha256)) if sha256.len() == 64 => Ok(Taken {
+            bytes,
+            sha256: (*sha256).to_owned(),
+            index,
+        }),
+        _ => Err(Failure::because(format!(
+            "`{TAKE_TITLE}` gave an answer that cannot be understood: {text:?}"
+        ))),
+    }
+}
+
+/// Brings the file here and proves it; it stays only if it is wanted.
+async fn brought(
+    task: &Task<'_>,
+    copy: Copy<'_>,
+    taken: &Taken,
+) -> Result<(Proof, Option<PathBuf>), Failure> {
+    let backups = task.turn.engine.state_dir.join("backups");
+    let dir = backups.join(&task.turn.cluster.name);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir);
+    local(made, &dir)?;
+    let part = dir.join(format!("{}.part", copy.file));
+    bring(task, &format!("{}/{}", copy.dir, copy.file), &part).await?;
+    let proven = proven(task, &part, taken).await;
+    let target = dir.join(copy.file);
+    let kept = match &proven {
+        Ok(_) if copy.fetch => local(fs::rename(&part, &target), &target).map(|()| Some(target)),
+        _ => local(fs::remove_file(&part), &part).map(|()| None),
+    };
+    Ok((proven?, kept?))
+}
+
+async fn proven(task: &Task<'_>, part: &Path, taken: &Taken) -> Result<Proof, Failure> {
+    let got = local(digest_of(part.to_owned()).await, part)?;
+    if got != taken.sha256 {
+        return Err(Failure::because(format!(
+            "the copy arrived with SHA-256 {got}, on `{}` it has {}",
+            task.turn.host.name, taken.sha256
+        )));
+    }
+    let path = part.to_owned();
+    let checked = tokio::task::spawn_blocking(move || prove(&path)).await;
+    let proof = local(checked.map_err(io::Error::other), part)?;
+    proof.map_err(|causes| {
+        let what = format!(
+            "the copy of the v2 store on `{}` is no backup",
+            task.turn.host.name
+        );
+        Failure::Failed(std::iter::once(what).chain(causes).collect())
+    })
+}
+
+/// Follows the chain of the packed log and checks the snapshot that it continues.
+fn prove(path: &Path) -> Result<Proof, Vec<String>> {
+    let (logs, snaps) = unpacked(path).map_err(|error| vec![error.to_string()])?;
+    let files: Vec<&[u8]> = logs.values().map(Vec::as_slice).collect();
+    let log = wal::log(&files)
+        .map_err(|damage| vec!["its log is damaged".to_owned(), damage.to_string()])?;
+    let snapshot = match log.snapshot {
+        0 => None,
+        index => Some(continued(&snaps, index)?),
+    };
+    Ok(Proof {
+        log,
+        store_bytes: snapshot.map_or(0, |snapshot| snapshot.bytes),
+    })
+}
+
+/// The snapshot of that raft index.
+fn continued(snaps: &Files, index: u64) -> Result<wal::Snapshot, Vec<String>> {
+    let name = snaps
+        .keys()
+        .find(|name| name.ends_with(&format!("-{index:016x}.snap")));
+    let Some(name) = name else {
+        let what =
+            format!("its log continues the snapshot at raft index {index}, which is not in it");
+        return Err(vec![what]);
+    };
+    let snapshot = wal::snapshot(&snaps[name])
+        .map_err(|damage| vec![format!("{name} is damaged"), damage.to_string()])?;
+    if snapshot.index == index {
+        return Ok(snapshot);
+    }
+    Err(vec![format!(
+        "{name} holds the snapshot at raft index {}",
+        snapshot.index
+    )])
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// The log files and the snapshots in the packed copy, by path.
+fn unpacked(path: &Path) -> io::Result<(Files, Files)> {
+    let (mut logs, mut snaps) = (Files::new(), Files::new());
+    let mut archive = Archive::new(MultiGzDecoder::new(File::open(path)?));
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.display().to_string();
+        let kind = match Path::new(&name).extension().and_then(|end| end.to_str()) {
+            Some("wal") => &mut logs,
+            Some("snap") => &mut snaps,
+            _ => continue,
+        };
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        kind.insert(name, bytes);
+    }
+    Ok((logs, snaps))
+}
+
+async fn describe(
+    task: &Task<'_>,
+    copy: Copy<'_>,
+    taken: &Taken,
+    proof: Proof,
+) -> Result<(), Failure> {
+    let value = serde_json::json!({
+        "format": 1,
+        "kind": "v2",
+        "cluster": task.turn.cluster.name,
+        "run": task.turn.engine.recorder.run(),
+        "file": copy.file,
+        "taken_on": task.turn.host.name,
+        "member": task.turn.lane.member,
+        "bytes": taken.bytes,
+        "sha256": taken.sha256,
+        "store_index": taken.index,
+        "raft_index": proof.log.last,
+        "snapshot_index": proof.log.snapshot,
+        "store_bytes": proof.store_bytes,
+    });
+    let mut command = task
+        .command(DESCRIBE_TITLE, DESCRIBE)
+        .arg(format!("{}/{}.json", copy.dir, copy.file));
+    command.input = Input::Bytes(format!("{value:#}\n").into_bytes());
+    task.ask(command).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn recorded(name: &str) -> Vec<u8> {
+        let root = env!("CARGO_MANIFEST_DIR");
+        fs::read(format!("{root}/tests/fixtures/etcd-3.3.25/{name}")).unwrap()
+    }
+
+    fn packed(files: &[(&str, Vec<u8>)]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let zip = GzEncoder::new(file.reopen().unwrap(), Compression::fast());
+        let mut tar = tar::Builder::new(zip);
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o600);
+            tar.append_data(&mut header, format!("member/{name}"), bytes.as_slice())
+                .unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+        file
+    }
+
+    const LOG: &str = "wal/0000000000000000-0000000000000000.wal";
+    const SNAP: &str = "snap/0000000000000002-0000000000000033.snap";
+
+    #[test]
+    fn a_copy_is_proven_by_its_chain_and_the_snapshot_that_it_continues() {
+        let files = [
+            (LOG, recorded("backup.wal")),
+            (SNAP, recorded("backup.snap")),
+        ];
+        let copy = packed(&files);
+        let proof = prove(copy.path()).unwrap();
+        assert_eq!(proof.log.snapshot, 0x33);
+        assert!(proof.store_bytes > 10_000);
+    }
+
+    #[test]
+    fn a_copy_without_its_snapshot_or_with_a_damaged_file_is_no_backup() {
+        let log = recorded("backup.wal");
+        let without = packed(&[(LOG, log.clone())]);
+        let said = prove(without.path()).unwrap_err().join(": ");
+        assert!(said.contains("raft index 51, which is not in it"), "{said}");
+        let mut snap = recorded("backup.snap");
+        snap[5000] ^= 1;
+        let damaged = packed(&[(LOG, log.clone()), (SNAP, snap)]);
+        let said = prove(damaged.path()).unwrap_err().join(": ");
+        assert!(said.contains("snap is damaged: the checksum"), "{said}");
+        let cut = packed(&[(LOG, log[..1000].to_vec()), (SNAP, recorded("backup.snap"))]);
+        let said = prove(cut.path()).unwrap_err().join(": ");
+        assert!(said.contains("its log is damaged"), "{said}");
+        assert!(prove(packed(&[]).path()).is_err());
+    }
+}

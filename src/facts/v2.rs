@@ -1,0 +1,91 @@
+//! Whether the v2 store has keys, from the frames of the gathering script. Pure.
+
+use super::V2Keys;
+use super::parse::{Frame, Frames};
+
+/// Works out what the member's own listing, or else etcdutl, says.
+pub(super) fn keys(frames: &Frames) -> V2Keys {
+    let listing = frames.get("v2.keys").map(Frame::text);
+    if let Some(known) = listing.as_deref().and_then(listed) {
+        return known;
+    }
+    match (frames.get("v2.check"), listing) {
+        (Some(check), _) => checked(&check.text()),
+        (None, Some(_)) => {
+            V2Keys::Unknown("API 2 is not served, and no etcdutl 3.5 is installed".to_owned())
+        }
+        (None, None) => V2Keys::default(),
+    }
+}
+
+/// The beginning of what `GET /v2/keys/?recursive=false` answers: it names nodes only if there are any.
+fn listed(text: &str) -> Option<V2Keys> {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let root = text.strip_prefix(r#"{"action":"get","node":{"#)?;
+    Some(if root.contains(r#""nodes":["#) {
+        V2Keys::Present
+    } else {
+        V2Keys::Absent
+    })
+}
+
+/// The words of `etcdutl check v2store`, the same with whatever status (etcd-upgrades 1.4e).
+fn checked(text: &str) -> V2Keys {
+    if text.contains("No custom content found") {
+        V2Keys::Absent
+    } else if text.contains("custom content in v2store") || text.contains("in both v2store and WAL")
+    {
+        V2Keys::Present
+    } else {
+        let said = text.lines().next().unwrap_or_default();
+        V2Keys::Unknown(format!(
+            "API 2 is not served, and `etcdutl check v2store` says {said:?}"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::parse::frame;
+
+    fn read(frames: &[(&str, &str)]) -> V2Keys {
+        let text: String = frames
+            .iter()
+            .map(|(name, text)| frame(name, 0, text))
+            .collect();
+        keys(&Frames::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_listing_with_nodes_means_keys_and_one_without_means_none() {
+        let begun = r#"{"action":"get","node":{"dir":true,"nodes":[{"key":"/k34","value":"34","#;
+        assert_eq!(read(&[("v2.keys", begun)]), V2Keys::Present);
+        let empty = r#"{"action":"get","node":{"dir":true}}"#;
+        assert_eq!(read(&[("v2.keys", empty)]), V2Keys::Absent);
+    }
+
+    #[test]
+    fn where_api_2_is_not_served_etcdutl_is_believed() {
+        let off = ("v2.keys", "404 page not found\n");
+        let clean = "No custom content found in both v2store and WAL records.";
+        assert_eq!(read(&[off, ("v2.check", clean)]), V2Keys::Absent);
+        let dirty = "Error: detected custom content in v2store\n";
+        assert_eq!(read(&[off, ("v2.check", dirty)]), V2Keys::Present);
+        let both = "Error: detected custom v2 content in both v2store and WAL records";
+        assert_eq!(read(&[off, ("v2.check", both)]), V2Keys::Present);
+    }
+
+    #[test]
+    fn what_nothing_can_tell_is_unknown() {
+        let old = r#"Error: unknown command "check" for "etcdutl""#;
+        for frames in [
+            &[][..],
+            &[("v2.keys", "")],
+            &[("v2.keys", "404 page not found"), ("v2.check", old)],
+            &[("v2.keys", r#"{"message":"Insufficient credentials"}"#)],
+        ] {
+            assert!(matches!(read(frames), V2Keys::Unknown(_)), "{frames:?}");
+        }
+    }
+}

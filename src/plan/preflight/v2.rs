@@ -1,0 +1,173 @@
+//! The v2 store: what saves it, what the next releases do with it, how large it is.
+
+use std::collections::BTreeMap;
+
+use crate::etcd::Version;
+use crate::facts::{ClusterFacts, V2Keys};
+use crate::inventory::Cluster;
+use crate::plan::options::Options;
+use crate::plan::seats::Seat;
+use crate::plan::upgrade::{Request, Work};
+use crate::plan::v2::{self, HUGE_BYTES, LARGE_BYTES, LARGE_SETTLE_S};
+use crate::plan::{Finding, Severity};
+
+use super::options::setting;
+use super::{mib, names, of};
+
+const GUIDE: &str = "etcd.io/docs/v3.5/upgrades/upgrade_3_5";
+/// From here on etcd has no v2 store.
+fn without() -> Version {
+    Version::new(3, 6, 0)
+}
+
+pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = size(request).into_iter().collect();
+    if v2::found(request.facts) {
+        findings.push(saved(&request.cluster.name, request.facts, all));
+        findings.extend(unsaved(all));
+        findings.extend(off(work));
+        findings.extend(gone(request, work));
+    } else {
+        findings.extend(unknown(work));
+    }
+    findings
+}
+
+/// What backups come to where nothing is upgraded.
+pub(super) fn backups(cluster: &Cluster, facts: &ClusterFacts, all: &[Seat]) -> Vec<Finding> {
+    if !v2::found(facts) {
+        return Vec::new();
+    }
+    let saved = saved(&cluster.name, facts, all);
+    std::iter::once(saved).chain(unsaved(all)).collect()
+}
+
+fn has_keys(seat: &Seat) -> bool {
+    seat.facts.data.v2_keys == V2Keys::Present
+}
+
+fn saved(cluster: &str, facts: &ClusterFacts, all: &[Seat]) -> Finding {
+    let having = all.iter().filter(|seat| has_keys(seat)).count();
+    let size = match v2::bytes(facts) {
+        Some(bytes) => format!("{} MiB in the largest raft snapshot", mib(bytes)),
+        None => "of a size that is not known before the first raft snapshot".to_owned(),
+    };
+    let reason = format!(
+        "the v2 stores of {} have keys, {size}; a snapshot of API 3 holds none of them",
+        of(having, all.len(), "members")
+    );
+    Finding::note("V2_DATA", cluster, reason)
+        .hint("a backup by API 2 is taken on every member, beside the snapshot")
+        .source("etcd.io/docs/v2.3/admin_guide")
+}
+
+fn unsaved(all: &[Seat]) -> Vec<Finding> {
+    let mut why: BTreeMap<String, Vec<&Seat>> = BTreeMap::new();
+    for seat in all {
+        if let Err(reason) = v2::way(seat) {
+            why.entry(reason).or_default().push(seat);
+        }
+    }
+    why.into_iter()
+        .map(|(reason, seats)| {
+            let reason = format!("its v2 keys are in 0 of the backups taken here: {reason}");
+            Finding::acknowledge("V2_BACKUP", names(&seats), reason)
+                .hint("copy the data folder of a stopped follower first, or acknowledge")
+                .source("etcd.io/docs/v2.3/admin_guide")
+        })
+        .collect()
+}
+
+/// The first release on the way that does not serve API 2 with the options in effect, where it is served now.
+fn off(work: &Work) -> Vec<Finding> {
+    let mut found: BTreeMap<String, Vec<&Seat>> = BTreeMap::new();
+    for seat in &work.seats {
+        let options = Options::of(seat, work.files_of(seat));
+        let set = setting(seat, work, &options, "enable-v2");
+        let quiet =
+            |version: &&Version| !v2::serves(version, set.as_deref()) && **version < without();
+        let served = seat
+            .version()
+            .is_some_and(|now| v2::serves(now, set.as_deref()));
+        if let Some(version) = work.path.iter().find(quiet).filter(|_| served) {
+            let said = set
+                .as_deref()
+                .map_or("not set".to_owned(), |set| format!("`{set}`"));
+            let reason =
+                format!("`enable-v2` is {said}: from {version} on clients of `/v2` get 404");
+            found.entry(reason).or_default().push(seat);
+        }
+    }
+    found
+        .into_iter()
+        .map(|(reason, seats)| {
+            Finding::acknowledge("V2_OFF", names(&seats), reason)
+                .hint("set `enable-v2: true` (`--enable-v2=true`) in the unit, or acknowledge that no client reads v2 keys any more")
+                .source("etcd.io/docs/v3.4/upgrades/upgrade_3_4")
+        })
+        .collect()
+}
+
+fn gone(request: &Request, work: &Work) -> Option<Finding> {
+    let version = work.path.iter().find(|version| **version >= without())?;
+    let reason = format!("its v2 store has keys, and {version} does not start on them");
+    Some(
+        Finding::block("V2_GONE", &request.cluster.name, reason)
+            .hint("move the v2 keys elsewhere and delete them while 3.5 runs")
+            .source("etcd.io/docs/v3.6/upgrades/upgrade_3_6"),
+    )
+}
+
+/// Members that serve API 2, or did for long enough to have a store of some size, and that could not be asked.
+fn unknown(work: &Work) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for seat in &work.seats {
+        let V2Keys::Unknown(why) = &seat.facts.data.v2_keys else {
+            continue;
+        };
+        let options = Options::of(seat, work.files_of(seat));
+        let set = setting(seat, work, &options, "enable-v2");
+        if seat
+            .version()
+            .is_some_and(|now| v2::serves(now, set.as_deref()))
+        {
+            let reason = format!("API 2 is on, and whether there are v2 keys is not known: {why}");
+            found.push(
+                Finding::acknowledge("V2_UNKNOWN", &seat.host.name, reason).hint(
+                    "look at `/v2/keys` yourself: such keys are in 0 of the backups taken here",
+                ),
+            );
+        }
+    }
+    found
+}
+
+fn size(request: &Request) -> Option<Finding> {
+    let bytes = v2::bytes(request.facts)?;
+    let (severity, more) = match bytes {
+        HUGE_BYTES.. => (
+            Severity::Acknowledge,
+            ", and the guides ask to plan such an upgrade with care",
+        ),
+        LARGE_BYTES.. if bytes > LARGE_BYTES => (Severity::Warn, ""),
+        _ => return None,
+    };
+    let largest = |host: &&String| {
+        let snap = request.facts.hosts[*host].data.snap;
+        snap.is_some_and(|snap| snap.bytes == bytes)
+    };
+    let host = request.facts.hosts.keys().find(largest)?;
+    let reason = format!(
+        "its newest raft snapshot holds {} MiB of v2 data, {} MiB are usual at most{more}",
+        mib(bytes),
+        mib(LARGE_BYTES)
+    );
+    let wait = request.settle_least_s.max(LARGE_SETTLE_S);
+    Some(
+        Finding::new(severity, "SIZE_WARN", host, reason)
+            .hint(format!(
+                "at least {wait} s are left to each member to catch up"
+            ))
+            .source(GUIDE),
+    )
+}
