@@ -18,7 +18,7 @@ lab() {
     # From `from` to `from`: brings the cluster up and leaves it as it is.
     "$runner" rehearse --keep --members "$members" --from "$from" --to "$from" >"$work/lab" 2>"$work/lab.err" ||
         { cat "$work/lab.err" >&2; exit 1; }
-    inventory=$(sed -n 's/^ *runner status -i //p' "$work/lab")
+    inventory=$(sed -n 's/.*runner status -i //p' "$work/lab")
     folder=$(dirname "$inventory")
 }
 gone() { "$runner" rehearse --destroy >/dev/null 2>&1; }

@@ -315,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_configuration_serves_api_2_only_where_etcd_still_can() {
+        let mut context = context();
+        context.vars.insert("enable_v2".into(), true.into());
+        let serves = |context: &Context| {
+            let text = render("etcd.conf.yml.j2", CONFIG, context).unwrap();
+            text.lines().any(|line| line == "enable-v2: true")
+        };
+        assert!(serves(&context));
+        context.release.minor = 6;
+        assert!(!serves(&context));
+    }
+
+    #[test]
     fn the_shipped_configuration_takes_certificates_from_variables() {
         let mut context = context();
         let files = serde_json::json!({

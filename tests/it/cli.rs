@@ -44,7 +44,7 @@ fn status(output: &Output) -> i32 {
     output.status.code().expect("no signal ended it")
 }
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["upgrade"],
     &["plan"],
@@ -52,6 +52,8 @@ const COMMANDS: [&[&str]; 15] = [
     &["status"],
     &["backup"],
     &["rollback"],
+    &["exec"],
+    &["discover"],
     &["rehearse"],
     &["inventory"],
     &["inventory", "list"],
