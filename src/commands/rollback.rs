@@ -37,6 +37,7 @@ pub fn run(context: &Context, args: &cli::Rollback) -> Result<Exit> {
         on_failure: args.on_failure,
         resume: true,
         acknowledge: args.acknowledge.clone(),
+        many: cli::Many::default(),
     });
     let done = with(context, async |session: &Session| {
         if context.global.check {

@@ -43,7 +43,7 @@ fn take_in(all: &mut Stream, name: &str, other: &mut Stream) {
             | Kind::UndoStarted { cluster, .. } => name.clone_into(cluster),
             Kind::ClusterEnded { ending } => name.clone_into(&mut ending.cluster),
             Kind::Ended { .. } => continue,
-            other => panic!("{other:?} belongs to no cluster"),
+            Kind::Interrupted { .. } => panic!("an interrupt belongs to no cluster"),
         }
         event.at += shift;
         event.index = all.events.len() as u64;
