@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{Engine, Failure, wait};
 use crate::event::Kind;
-use crate::facts::Observation;
 use crate::facts::observe::{Depth, observe_to};
+use crate::facts::{Answer, Observation};
 use crate::inventory::{Cluster, Host};
 use crate::plan::{Action, Hop, Lane, Outcome, Plan, StepId};
 use crate::transport::{Command, Output, Sink, Stage, Unreachable};
@@ -261,19 +261,23 @@ impl Task<'_> {
         }
     }
 
-    /// Looks at all members of the cluster: versions, status, health.
+    /// Looks at all members of the cluster: versions, status, health; member and alarm lists by one that is not in
+    /// hand, or by all of them if that one is silent.
     pub(crate) async fn observe(&self) -> Result<Observation, Failure> {
-        self.look(Depth::Guard).await
-    }
-
-    /// Looks at all members of the cluster, member and alarm lists included.
-    pub(crate) async fn observe_fully(&self) -> Result<Observation, Failure> {
-        self.look(Depth::Full).await
-    }
-
-    async fn look(&self, depth: Depth) -> Result<Observation, Failure> {
         let turn = self.turn;
-        let seen = turn.engine.observe(turn.cluster, depth).await?;
+        let speaker = speaker(turn.cluster, turn.host);
+        let depth = |host: &Host| {
+            if host.name == speaker.name {
+                Depth::Cluster
+            } else {
+                Depth::Member
+            }
+        };
+        let mut seen = turn.engine.observe(turn.cluster, depth).await?;
+        if is_silent(&seen, speaker) {
+            let all = |_: &Host| Depth::Cluster;
+            seen = turn.engine.observe(turn.cluster, all).await?;
+        }
         for (_, view) in super::guard::views(&seen) {
             if let Some(line) = &view.cluster_version {
                 turn.ledger.note_line(line.minor());
@@ -282,12 +286,12 @@ impl Task<'_> {
         Ok(seen)
     }
 
-    /// Looks at all members fully, unless somebody just did and nothing was done since.
+    /// Looks at all members, unless somebody just did and nothing was done since.
     pub(crate) async fn observe_afresh(&self) -> Result<Observation, Failure> {
         if let Some(seen) = self.turn.ledger.seen() {
             return Ok(seen);
         }
-        let seen = self.observe_fully().await?;
+        let seen = self.observe().await?;
         self.turn.ledger.note_seen(&seen);
         Ok(seen)
     }
@@ -322,11 +326,11 @@ impl Task<'_> {
 }
 
 impl Engine {
-    /// Looks at all members of a cluster, unless the run is abandoned.
+    /// Looks at all members of a cluster, at each as deep as told, unless the run is abandoned.
     pub(crate) async fn observe(
         &self,
         cluster: &Cluster,
-        depth: Depth,
+        depth: impl Fn(&Host) -> Depth,
     ) -> Result<Observation, Failure> {
         let look = observe_to(self.transport.as_ref(), cluster, depth, OBSERVE);
         self.unless_abandoned(look).await
@@ -342,6 +346,19 @@ impl Engine {
             () = self.interrupt.abandoned() => Err(Failure::Abandoned),
         }
     }
+}
+
+/// Who is asked what all members know alike: not the member in hand, if there is another.
+fn speaker<'a>(cluster: &'a Cluster, in_hand: &'a Host) -> &'a Host {
+    let mut others = cluster.hosts.iter();
+    others
+        .find(|host| host.name != in_hand.name)
+        .unwrap_or(in_hand)
+}
+
+/// Whether the member on `host` has said nothing.
+pub(super) fn is_silent(seen: &Observation, host: &Host) -> bool {
+    seen.hosts.get(&host.name).and_then(Answer::view).is_none()
 }
 
 /// Whether asking again can help: a connection that broke or was not made, but not a wrong key or a time that is up.

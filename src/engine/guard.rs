@@ -82,7 +82,7 @@ async fn asked(task: &Task<'_>, verdict: Verdict) -> Result<(), Failure> {
 ///
 /// A member that is not healthy may always be stopped, for it adds nothing to the quorum.
 pub(crate) async fn guard_undo(task: &Task<'_>) -> Result<(), Failure> {
-    let seen = task.observe_fully().await?;
+    let seen = task.observe().await?;
     let voters = voters(&seen, task.turn.cluster);
     let me = task.turn.lane.member.id;
     let refused = match voters.iter().find(|voter| voter.id == me) {

@@ -80,7 +80,7 @@ pub(super) async fn act(task: &Task<'_>, action: &Action, undo: bool) -> Result<
             causes: failure.causes(),
         },
     };
-    if !matches!(result, Ok(Outcome::Unchanged { .. })) && !is_look(action) {
+    if !matches!(result, Ok(Outcome::Unchanged { .. })) && !ends_with_look(action) {
         task.turn.ledger.forget_seen();
     }
     if may_have_changed(&result, action) {
@@ -105,11 +105,11 @@ fn may_have_changed(result: &Result<Outcome, Failure>, action: &Action) -> bool 
     }
 }
 
-/// Whether an action only waits for what it looks at, so that its last look stands.
-fn is_look(action: &Action) -> bool {
+/// Whether an action ends with a look at what it was about, so that this look stands.
+fn ends_with_look(action: &Action) -> bool {
     matches!(
         action,
-        Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+        Action::MoveLeader { .. } | Action::Settle { .. } | Action::AwaitClusterVersion { .. }
     )
 }
 

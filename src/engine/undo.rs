@@ -108,7 +108,7 @@ async fn too_late(turn: &Turn<'_>, begun: &[&Step]) -> Result<Option<Vec<String>
         return Ok(None);
     };
     let step = begun.last().map_or(StepId(0), |step| step.id);
-    let seen = Task::new(turn, step, GUARD).observe_fully().await?;
+    let seen = Task::new(turn, step, GUARD).observe().await?;
     let member = &turn.lane.member.name;
     Ok(gone_on(back, &seen, turn.ledger.line()).map(|why| {
         vec![format!(

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::act::client::{client, endpoint_args, secrets};
 use super::act::leader::agreed_leader;
 use super::act::unit::{self, Unit, show};
-use super::act::{Task, changed, unchanged};
+use super::act::{Task, changed, is_silent, unchanged};
 use super::guard::views;
 use super::{Engine, Failure};
 use crate::etcd::{Minor, Version};
@@ -109,13 +109,13 @@ pub(crate) async fn settle(
     let mut pause = Duration::from_millis(100);
     let mut told = String::new();
     loop {
-        let seen = task.observe_fully().await?;
+        let seen = task.observe().await?;
         let lack = lacking(&want, &seen);
         if lack.is_none() && began.elapsed() >= least {
             task.turn.ledger.note_seen(&seen);
             return Ok(unchanged(format!("healthy at {version}")));
         }
-        if silent(&seen, task.turn.host) {
+        if is_silent(&seen, task.turn.host) {
             still_up(task).await?;
         }
         let what = lack.unwrap_or_else(|| format!("healthy, waits for {} in all", human(least)));
@@ -195,10 +195,6 @@ fn crash(task: &Task<'_>, unit: &Unit) -> Vec<String> {
     causes
 }
 
-fn silent(seen: &Observation, host: &Host) -> bool {
-    seen.hosts.get(&host.name).and_then(Answer::view).is_none()
-}
-
 /// `Action::AwaitClusterVersion`. The leader raises it by itself, some seconds after the last member's start.
 pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Outcome, Failure> {
     let mut pause = Duration::from_millis(100);
@@ -254,7 +250,7 @@ pub(crate) async fn cluster_well(
     let ends = Instant::now() + most;
     let mut pause = Duration::from_millis(100);
     loop {
-        let lack = lacking(&want, &engine.observe(cluster, Depth::Full).await?);
+        let lack = lacking(&want, &engine.observe(cluster, |_| Depth::Full).await?);
         if lack.is_none() || Instant::now() >= ends {
             return Ok(lack);
         }

@@ -13,14 +13,15 @@ observe() {
     return
   fi
   emit etcdctl 0 "$etcdctl"
-  if [ "${7:-full}" = guard ]; then
-    ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json
-  else
-    ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json |
-      beside ask members ctl member list -w json | beside ask alarms ctl alarm list -w json |
-      beside ask rights ctl get '' --prefix --limit=1 --keys-only
-  fi
+  case $7 in
+    member) of_member ;;
+    cluster) of_cluster ;;
+    *) of_cluster | beside ask rights ctl get '' --prefix --limit=1 --keys-only ;;
+  esac
 }
+
+of_member() { ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json; }
+of_cluster() { of_member | beside ask members ctl member list -w json | beside ask alarms ctl alarm list -w json; }
 
 find_etcdctl() {
   if [ -x "$1/etcdctl" ]; then

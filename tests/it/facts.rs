@@ -59,7 +59,7 @@ async fn a_guard_asks_for_status_and_health_and_nothing_more() {
     stage.script("bin/etcdctl", &format!("echo \"$*\" >>'{noted}'\n{body}"));
     let host = stage.host();
     let view =
-        answered(observe_host_to(&stage.shell(SHELLS[0]), &host, Depth::Guard, DEADLINE).await);
+        answered(observe_host_to(&stage.shell(SHELLS[0]), &host, Depth::Member, DEADLINE).await);
     assert_eq!((view.health, view.members), (Ok(()), vec![]));
     let noted = fs::read_to_string(noted).unwrap();
     assert!(noted.contains("endpoint status") && noted.contains("endpoint health"));

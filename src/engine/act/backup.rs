@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{client, endpoint_args, secrets};
 use super::{Failure, Task, changed, retention, unchanged};
-use crate::facts::Observation;
+use crate::facts::{MemberView, Observation};
 use crate::plan::Outcome;
 use crate::transport::{Input, Sink};
 
@@ -149,10 +149,11 @@ pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outco
             task.left().as_secs().max(1).to_string(),
         ]);
     command.secrets = secrets(host);
-    let taken = parse_taken(&task.ask(command).await?.text())?;
+    let (answer, seen) = tokio::join!(task.ask(command), task.observe());
+    let taken = parse_taken(&answer?.text())?;
     // The description may yet fail, and the step then tells nothing of the backup.
     task.turn.ledger.note_change();
-    describe(task, dir, file, &taken).await?;
+    describe(task, (dir, file), &taken, &seen?).await?;
     let place = format!("{dir}/{file} on {}", host.name);
     task.turn.ledger.note_backup(place);
     task.turn.leave(format!(
@@ -183,9 +184,13 @@ fn parse_taken(text: &str) -> Result<Taken, Failure> {
     }
 }
 
-async fn describe(task: &Task<'_>, dir: &str, file: &str, taken: &Taken) -> Result<(), Failure> {
-    let seen = task.observe_fully().await?;
-    let text = description(task, file, taken, &seen);
+async fn describe(
+    task: &Task<'_>,
+    (dir, file): (&str, &str),
+    taken: &Taken,
+    seen: &Observation,
+) -> Result<(), Failure> {
+    let text = description(task, file, taken, seen);
     let mut command = task
         .command(DESCRIBE_TITLE, DESCRIBE)
         .arg(format!("{dir}/{file}.json"));
@@ -202,9 +207,11 @@ fn description(task: &Task<'_>, file: &str, taken: &Taken, seen: &Observation) -
     let versions: BTreeMap<&String, String> = views()
         .map(|(host, view)| (host, view.version.to_string()))
         .collect();
+    let lists = |view: &&MemberView| !view.members.is_empty();
     let (cluster_id, members) = views()
-        .map(|(_, view)| (view.cluster_id.to_string(), view.members.clone()))
-        .next()
+        .map(|(_, view)| view)
+        .find(lists)
+        .map(|view| (view.cluster_id.to_string(), view.members.clone()))
         .unwrap_or_default();
     let value = serde_json::json!({
         "format": 1,
@@ -231,18 +238,27 @@ pub(crate) async fn fetch(task: &Task<'_>, path: &str, file: &str) -> Result<Out
         .join("backups")
         .join(&task.turn.cluster.name);
     let target = dir.join(file);
-    let digest = task.command(DIGEST_TITLE, DIGEST).arg(path);
-    let expected = task.ask(digest).await?.text().trim().to_owned();
-    if target.exists() && local(digest_of(target.clone()).await, &target)? == expected {
-        return Ok(unchanged(format!("{} is here already", target.display())));
-    }
+    let digest = task.ask(task.command(DIGEST_TITLE, DIGEST).arg(path));
     let made = fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&dir);
     local(made, &dir)?;
     let part = dir.join(format!("{file}.part"));
-    bring(task, path, &part).await?;
+    let digest = if target.exists() {
+        let digest = digest.await?;
+        if local(digest_of(target.clone()).await, &target)? == digest.text().trim() {
+            return Ok(unchanged(format!("{} is here already", target.display())));
+        }
+        bring(task, path, &part).await?;
+        digest
+    } else {
+        let (digest, brought) = tokio::join!(digest, bring(task, path, &part));
+        brought?;
+        digest.inspect_err(|_| drop(fs::remove_file(&part)))?
+    };
+    let text = digest.text();
+    let expected = text.trim();
     let got = local(digest_of(part.clone()).await, &part)?;
     if got != expected {
         let _ = fs::remove_file(&part);

@@ -32,7 +32,10 @@ pub(crate) async fn hand_over(
         let leader = agreed_leader(&seen);
         match (leader, &asked) {
             (Some(id), None) if id != me => return Ok(unchanged(leads(task, id))),
-            (Some(id), Some(_)) if id != me => return Ok(changed(leads(task, id))),
+            (Some(id), Some(_)) if id != me => {
+                task.turn.ledger.note_seen(&seen);
+                return Ok(changed(leads(task, id)));
+            }
             _ => {}
         }
         if task.left().is_zero() {

@@ -49,7 +49,7 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
     state.tick();
     let args = &command.args;
     match command.title.as_str() {
-        observe::TITLE => Ok(see(state, host, args[6] == "full")),
+        observe::TITLE => Ok(see(state, host, args[6] != "member")),
         release::KEEP_TITLE => keep(state, host, args),
         release::LOOK_TITLE => Ok(missing(state, host, args)),
         release::UPLOAD_TITLE => upload(state, host, args, &command.input),
