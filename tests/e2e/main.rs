@@ -21,6 +21,7 @@ mod releases;
 mod releases_server;
 mod rollback;
 mod templates;
+mod tls;
 mod upgrade;
 mod v2;
 mod writer;
