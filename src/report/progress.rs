@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::board::{Board, ClusterRow, HostRow};
+use super::board::{Board, ClusterRow};
 use super::layout::{self, Canvas};
 use super::looking::{Looking, Talk};
-use super::terminal::{self, Unechoed};
+use super::screen::{About, Screen};
+use super::terminal::{self, Size, Unechoed};
 use super::text::Paint;
 use crate::event::Event;
 
@@ -22,10 +23,11 @@ pub struct Bars {
     board: Board,
     looking: Looking,
     looking_line: Option<ProgressBar>,
-    lines: BTreeMap<(String, String), ProgressBar>,
+    lines: BTreeMap<About, ProgressBar>,
+    screen: Screen,
     /// Clusters whose ending was said.
     folded: BTreeSet<String>,
-    width: Box<dyn Fn() -> usize + Send>,
+    size: Box<dyn Fn() -> Size + Send>,
     paint: Paint,
     /// Held from the first bar to the last.
     unechoed: Option<Unechoed>,
@@ -33,19 +35,19 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Bars on stderr; the width is asked again at each drawing, since terminals change size.
+    /// Bars on stderr; the size is asked again at each drawing, since terminals change size.
     pub fn stderr(paint: Paint) -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(20);
         Self {
             is_screen: true,
-            ..Self::on(target, Box::new(terminal::width), paint)
+            ..Self::on(target, Box::new(terminal::size), paint)
         }
     }
 
     /// Bars on any target; tests draw into memory.
     pub fn on(
         target: ProgressDrawTarget,
-        width: Box<dyn Fn() -> usize + Send>,
+        size: Box<dyn Fn() -> Size + Send>,
         paint: Paint,
     ) -> Self {
         Self {
@@ -54,8 +56,9 @@ impl Bars {
             looking: Looking::default(),
             looking_line: None,
             lines: BTreeMap::new(),
+            screen: Screen::default(),
             folded: BTreeSet::new(),
-            width,
+            size,
             paint,
             unechoed: None,
             is_screen: false,
@@ -82,21 +85,18 @@ impl Bars {
 
     /// Draws the moment.
     pub fn draw(&mut self, now: Timestamp) {
+        let size = (self.size)();
         let canvas = Canvas {
-            width: (self.width)(),
+            width: size.columns,
             now,
             paint: self.paint,
         };
         self.draw_looking(canvas);
-        let board = std::mem::take(&mut self.board);
-        if self.is_screen && self.unechoed.is_none() && board.busy().next().is_some() {
+        if self.is_screen && self.unechoed.is_none() && self.board.busy().next().is_some() {
             self.unechoed = Unechoed::stdin();
         }
-        // A plan alone draws nothing: it may wait for an answer, and the question must stay readable.
-        for cluster in board.clusters.iter().filter(|row| row.has_begun()) {
-            self.draw_cluster(cluster, &board, canvas);
-        }
-        self.board = board;
+        let looking = usize::from(self.looking_line.is_some());
+        self.draw_board(size.rows.saturating_sub(looking), canvas);
     }
 
     /// Draws the last time and leaves the lines on the screen.
@@ -117,74 +117,60 @@ impl Bars {
             }
             None => {
                 if let Some(line) = self.looking_line.take() {
-                    line.finish_and_clear();
-                    self.multi.remove(&line);
+                    drop_line(&self.multi, &line);
                 }
             }
         }
     }
 
-    fn draw_cluster(&mut self, cluster: &ClusterRow, board: &Board, canvas: Canvas) {
-        let name_width = cluster
-            .hosts
-            .iter()
-            .map(|row| row.host.chars().count())
-            .max();
-        let name_width = name_width.unwrap_or_default();
-        if board.clusters.len() > 1 && cluster.ending.is_some() {
-            self.fold(cluster, canvas);
-            return;
+    fn draw_board(&mut self, height: usize, canvas: Canvas) {
+        let lines = self.screen.lines(&self.board, height, canvas);
+        let kept: BTreeSet<&About> = lines.iter().map(|line| &line.about).collect();
+        let (multi, before) = (&self.multi, std::mem::take(&mut self.lines));
+        let (still, gone) = before
+            .into_iter()
+            .partition(|(about, _)| kept.contains(about));
+        self.lines = still;
+        let gone: BTreeMap<About, ProgressBar> = gone;
+        for line in gone.values() {
+            drop_line(multi, line);
         }
-        let head = layout::cluster(cluster, board, canvas);
-        let mut above = self.line(&cluster.name, "", None);
-        above.set_message(head);
-        if board.clusters.len() > 1 && cluster.awaits_its_turn() {
-            self.remove(&cluster.hosts, &cluster.name);
-            return;
-        }
-        for row in &cluster.hosts {
-            let text = layout::host(row, name_width, canvas);
-            above = self.line(&cluster.name, &row.host, Some(&above));
-            above.set_message(text);
+        self.fold_ended(canvas);
+        let mut above: Option<ProgressBar> = None;
+        for line in lines {
+            let bar = self.line(line.about, above.as_ref());
+            bar.set_message(line.text);
+            above = Some(bar);
         }
     }
 
-    /// Says once, above all that still moves, how a cluster ended, and takes its lines away.
-    fn fold(&mut self, cluster: &ClusterRow, canvas: Canvas) {
-        if !self.folded.insert(cluster.name.clone()) {
+    /// Says once, above all that still moves, how each of several clusters ended.
+    fn fold_ended(&mut self, canvas: Canvas) {
+        if self.board.clusters.len() < 2 {
             return;
         }
-        self.remove(&cluster.hosts, &cluster.name);
-        if let Some(head) = self.lines.remove(&(cluster.name.clone(), String::new())) {
-            self.drop_line(&head);
-        }
-        let _ = self.multi.println(layout::folded(cluster, canvas));
-    }
-
-    fn remove(&mut self, hosts: &[HostRow], cluster: &str) {
-        for row in hosts {
-            let place = (cluster.to_owned(), row.host.clone());
-            if let Some(line) = self.lines.remove(&place) {
-                self.drop_line(&line);
+        let ended = |row: &&ClusterRow| row.ending.is_some();
+        for cluster in self.board.clusters.iter().filter(ended) {
+            if self.folded.insert(cluster.name.clone()) {
+                let _ = self.multi.println(layout::folded(cluster, canvas));
             }
         }
     }
 
-    fn drop_line(&self, line: &ProgressBar) {
-        line.finish_and_clear();
-        self.multi.remove(line);
-    }
-
-    /// A line of its own for a host or, without one, for its cluster; a new one is put under the one `above`.
-    fn line(&mut self, cluster: &str, host: &str, above: Option<&ProgressBar>) -> ProgressBar {
+    /// The line about something; a new one is put under the one `above`, or first.
+    fn line(&mut self, about: About, above: Option<&ProgressBar>) -> ProgressBar {
         let multi = &self.multi;
-        let place = (cluster.to_owned(), host.to_owned());
-        let line = self.lines.entry(place).or_insert_with(|| match above {
+        let line = self.lines.entry(about).or_insert_with(|| match above {
             Some(above) => multi.insert_after(above, bare_line()),
-            None => new_line(multi),
+            None => multi.insert(0, bare_line()),
         });
         line.clone()
     }
+}
+
+fn drop_line(multi: &MultiProgress, line: &ProgressBar) {
+    line.finish_and_clear();
+    multi.remove(line);
 }
 
 fn new_line(multi: &MultiProgress) -> ProgressBar {

@@ -9,6 +9,7 @@ use runner::report::looking::Looking;
 use runner::report::progress::Bars;
 use runner::report::text::Paint;
 
+use super::size;
 use super::stream::Stream;
 
 /// Twelve clusters: three have ended, the fourth is being worked on, the fifth is staged.
@@ -58,7 +59,7 @@ fn bars_of_twelve_clusters_show_hosts_only_where_something_goes_on() {
     let stream = fleet(&names);
     let term = InMemoryTerm::new(40, 80);
     let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
-    let mut bars = Bars::on(target, Box::new(|| 80), Paint::OFF);
+    let mut bars = Bars::on(target, size(80, 24), Paint::OFF);
     stream.events.iter().for_each(|event| bars.report(event));
     bars.draw(stream.now());
     let screen = term.contents();
@@ -70,6 +71,45 @@ fn bars_of_twelve_clusters_show_hosts_only_where_something_goes_on() {
     assert_eq!(shown, 1, "one is in work: {screen}");
     assert!(!screen.contains("c06"), "it has not begun: {screen}");
     insta::assert_snapshot!("bars_fleet_80", screen);
+}
+
+/// Six clusters in work and one that is staged, on a terminal of that many rows.
+fn crowded(rows: u16) -> String {
+    let names: Vec<String> = (1..=7).map(|n| format!("c{n:02}")).collect();
+    let mut all = Stream::new();
+    for name in &names {
+        take_in(&mut all, name, Stream::new().planned());
+    }
+    for name in &names[1..] {
+        take_in(&mut all, name, Stream::new().second_member_starts());
+    }
+    let mut staged = Stream::new();
+    staged.prepared();
+    staged.events.truncate(staged.events.len() - 2);
+    take_in(&mut all, &names[0], &mut staged);
+    let term = InMemoryTerm::new(rows, 80);
+    let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+    let mut bars = Bars::on(target, size(80, usize::from(rows)), Paint::OFF);
+    all.events.iter().for_each(|event| bars.report(event));
+    bars.draw(all.now());
+    term.contents()
+}
+
+#[test]
+fn where_hosts_have_no_room_each_cluster_has_a_line_that_says_what_is_in_hand() {
+    assert_eq!(crowded(40).lines().count(), 25, "a line a host");
+    let dense = crowded(20);
+    assert_eq!(dense.lines().count(), 7, "{dense}");
+    assert_eq!(dense.matches("etcd-2").count(), 6, "{dense}");
+    insta::assert_snapshot!("bars_dense_80", dense);
+}
+
+#[test]
+fn where_clusters_have_no_room_either_those_that_wait_are_counted() {
+    let counted = crowded(6);
+    assert_eq!(counted.lines().count(), 6, "{counted}");
+    assert!(!counted.contains("c01"), "it is only staged: {counted}");
+    insta::assert_snapshot!("bars_counted_80", counted);
 }
 
 #[test]
