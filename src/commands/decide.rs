@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Instant;
 
-use super::look::{Answers, Undecided, facts_of, look};
+use super::look::{LockUse, Looked, Undecided, facts_of, look_with_lock};
 use super::session::Session;
 use super::shelf::Shelf;
 pub(super) use super::shelf::fetch;
 use super::telling::Telling;
 use crate::cli::Target;
+use crate::engine::lock::{LOCKED_HINT, Taken};
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
@@ -26,6 +28,8 @@ pub struct Goal {
     pub target: Target,
     /// Codes that may not refuse the run.
     pub acknowledged: BTreeSet<String>,
+    /// What to do about the lock of each cluster.
+    pub lock: LockUse,
 }
 
 /// A plan, or why there is none, and what carrying it out needs.
@@ -37,6 +41,12 @@ pub struct Decision {
     pub planned: Planned,
     /// Binaries of the first hop's releases on this machine, by SHA-256.
     pub binaries: BTreeMap<String, PathBuf>,
+    /// The lock that another run holds.
+    pub taken: Option<Taken>,
+    /// When the hosts were asked.
+    pub looked: Instant,
+    /// Whether the lock was held from then on.
+    pub is_locked: bool,
 }
 
 impl Goal {
@@ -45,6 +55,16 @@ impl Goal {
         Self {
             acknowledged: target.acknowledge.iter().cloned().collect(),
             target: target.clone(),
+            lock: LockUse::See,
+        }
+    }
+
+    /// The same, for a run that is going to change hosts.
+    #[must_use]
+    pub fn locking(self) -> Self {
+        Self {
+            lock: LockUse::Take,
+            ..self
         }
     }
 
@@ -80,8 +100,9 @@ pub async fn decide(
     goal: &Goal,
     target: &Version,
 ) -> Result<Decision> {
-    let answers = look(session, &selected.cluster, std::slice::from_ref(target)).await?;
-    match draft(session, &Shelf::default(), selected, goal, target, answers).await {
+    let versions = std::slice::from_ref(target);
+    let seen = look_with_lock(session, &selected.cluster, versions, goal.lock).await?;
+    match draft(session, &Shelf::default(), selected, goal, target, seen).await {
         Ok(decision) => {
             telling.plan(&selected.cluster.name, &decision.planned)?;
             Ok(decision)
@@ -105,12 +126,12 @@ pub async fn draft(
     selected: &Selected,
     goal: &Goal,
     target: &Version,
-    answers: Answers,
+    seen: Looked,
 ) -> Result<Decision, Undecided> {
-    let facts = facts_of(&selected.cluster, answers)?;
+    let facts = facts_of(&selected.cluster, seen.answers)?;
     let prepared = shelf.prepare(session, selected, &facts, target).await?;
     let (available, found) = prepared.map_err(|error| unusable(target, &error))?;
-    let planned = upgrade::plan(&Request {
+    let mut planned = upgrade::plan(&Request {
         cluster: &selected.cluster,
         chosen: &selected.chosen,
         facts: &facts,
@@ -128,11 +149,22 @@ pub async fn draft(
         resume: goal.target.resume,
         run_id: &session.context.run,
     });
+    planned
+        .findings
+        .extend(seen.taken.as_ref().map(in_progress));
     Ok(Decision {
         target: target.clone(),
         planned,
         binaries: paths(&found),
+        taken: seen.taken,
+        looked: seen.since,
+        is_locked: seen.is_locked,
     })
+}
+
+/// Another run that holds the lock, as a finding.
+pub fn in_progress(taken: &Taken) -> Finding {
+    Finding::warn("RUN_IN_PROGRESS", &taken.host, taken.to_string()).hint(LOCKED_HINT)
 }
 
 pub(super) fn binaries(found: &[Release]) -> Releases {

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::decide::{Decision, Goal, draft};
-use super::look::{Undecided, ask, look};
+use super::look::{Undecided, ask_with_lock, look_with_lock};
 use super::session::Session;
 use super::shelf::Shelf;
 use super::table::Table;
@@ -93,9 +93,10 @@ async fn draft_each(session: &Session<'_>, goal: &Goal) -> Vec<Result<Decision, 
         let hosts = u16::try_from(selected.cluster.hosts.len()).unwrap_or(forks);
         let slot = slots.acquire_many(u32::from(hosts.min(forks))).await;
         let target = goal.release(selected)?;
-        let answers = ask(session, &selected.cluster, std::slice::from_ref(&target)).await?;
+        let versions = std::slice::from_ref(&target);
+        let seen = ask_with_lock(session, &selected.cluster, versions, goal.lock).await?;
         drop(slot);
-        draft(session, shelf, selected, goal, &target, answers).await
+        draft(session, shelf, selected, goal, &target, seen).await
     });
     let drafted = join_all(all).await;
     session.voice.talk(Talk::Over);
@@ -109,8 +110,9 @@ async fn draft_alone(
     goal: &Goal,
 ) -> Result<Decision, Undecided> {
     let target = goal.release(selected)?;
-    let answers = look(session, &selected.cluster, std::slice::from_ref(&target)).await?;
-    draft(session, shelf, selected, goal, &target, answers).await
+    let versions = std::slice::from_ref(&target);
+    let seen = look_with_lock(session, &selected.cluster, versions, goal.lock).await?;
+    draft(session, shelf, selected, goal, &target, seen).await
 }
 
 /// Whether every plan is shown in full: there is one cluster, or more words were asked for.

@@ -7,6 +7,7 @@ use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::exit::Exit;
 
+mod admit;
 mod backup;
 mod check;
 mod completions;

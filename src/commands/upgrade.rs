@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::confirm::confirm;
 use super::context::Context;
-use super::decide::{Decision, Goal, accepted};
+use super::decide::{Decision, Goal};
 use super::many::{self, Draft, decide_each, shows_plans};
 use super::plan::text;
 use super::session::{Session, with_shard};
 use super::telling::Telling;
-use super::{hops, lock, out};
+use super::{admit, hops, lock, out};
 use crate::cli::Target;
 use crate::error::{Failure, Problem, Result};
 use crate::event::Ending;
@@ -25,7 +25,7 @@ use crate::report::summary;
 /// # Errors
 /// Every way in which it does not end well; what was changed is always said.
 pub fn run(context: &Context, target: &Target) -> Result<Exit> {
-    let goal = Goal::new(target);
+    let goal = Goal::new(target).locking();
     with_shard(context, target.many.shard, async |session: &Session| {
         upgrade(session, &goal).await
     })
@@ -79,10 +79,15 @@ async fn begin<'s>(
     goal: &Goal,
     rules: &Rules,
 ) -> Result<Work<'s>> {
-    let drafts = decide_each(session, telling, goal).await?;
-    let refusals = refusals(&drafts, goal);
+    let mut drafts = decide_each(session, telling, goal).await?;
+    let refusals = admit::refusals(session, telling, goal, &mut drafts).await?;
     tell(session, &drafts, &refusals);
     let work = Work::new(drafts, refusals);
+    for one in &session.selected {
+        if !work.due.contains_key(&one.cluster.name) {
+            session.locks.release_of(&one.cluster).await;
+        }
+    }
     session.flush();
     let plans = work.plans();
     if !plans.is_empty() && work.may_begin(rules) {
@@ -95,23 +100,14 @@ async fn begin<'s>(
     Ok(work)
 }
 
-/// The clusters that cannot be planned, and those that the preflight refuses.
-fn refusals(drafts: &[Draft<'_>], goal: &Goal) -> BTreeMap<String, Failure> {
-    let failed = drafts.iter().filter_map(|(selected, draft)| {
-        let name = &selected.cluster.name;
-        let failure = match draft {
-            Ok(decision) => accepted(name, &decision.planned, goal).err()?,
-            Err(failure) => failure.clone(),
-        };
-        Some((name.clone(), failure))
-    });
-    failed.collect()
-}
-
 fn tell(session: &Session<'_>, drafts: &[Draft<'_>], refusals: &BTreeMap<String, Failure>) {
     if shows_plans(session) {
+        let is_taken = |name| {
+            let refusal: Option<&Failure> = refusals.get(name);
+            refusal.is_some_and(|failure| failure.exit == Exit::Locked)
+        };
         for (selected, draft) in drafts {
-            if let Ok(decision) = draft {
+            if let (Ok(decision), false) = (draft, is_taken(&selected.cluster.name)) {
                 tell_plan(session, selected, decision);
             }
         }
@@ -200,7 +196,11 @@ async fn carry_out(
     fleet::run(&work.parts, rules, interrupt, |name, gate| {
         let taken = due.borrow_mut().remove(&name);
         let (selected, decision) = taken.expect("each cluster that is due is begun once");
-        async move { hops::run(session, telling, selected, goal, decision, &gate).await }
+        async move {
+            let ending = hops::run(session, telling, selected, goal, decision, &gate).await;
+            session.locks.release_of(&selected.cluster).await;
+            ending
+        }
     })
     .await
 }

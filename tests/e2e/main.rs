@@ -13,6 +13,7 @@ mod faults;
 mod fleet;
 mod hosts;
 mod lab;
+mod locks;
 mod password;
 mod refusals;
 mod rehearse;
