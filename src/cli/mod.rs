@@ -7,10 +7,12 @@ use crate::plan::OnFailure;
 
 mod duration;
 mod examples;
+mod fleet;
 mod global;
 mod restore;
 
 pub use duration::{DurationError, parse_duration};
+pub use fleet::Many;
 pub use global::{Choice, Format, Global, Progress};
 pub use restore::Restore;
 
@@ -173,6 +175,9 @@ pub struct Target {
     /// Go on in spite of findings with this code (repeatable)
     #[arg(long, value_name = "CODE")]
     pub acknowledge: Vec<String>,
+    /// How several clusters are gone through.
+    #[command(flatten)]
+    pub many: Many,
 }
 
 /// The spelling of `--on-failure`.

@@ -33,6 +33,7 @@ pub fn run(context: &Context, args: &cli::Restore) -> Result<Exit> {
         on_failure: args.on_failure,
         resume: true,
         acknowledge: args.acknowledge.clone(),
+        many: cli::Many::default(),
     });
     let goal = if context.global.check {
         goal
@@ -120,7 +121,11 @@ async fn begin<'s>(
     wanted: &Wanted<'_>,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
     let mut decisions = decide_accepted(session, telling, wanted).await?;
-    if lock::take_on_hosts(session, &decisions).await? {
+    let mut aged = false;
+    for (selected, decision) in &decisions {
+        aged |= lock::take_on_hosts(session, selected, decision).await?;
+    }
+    if aged {
         // Somebody may have been at work between the look and the lock.
         decisions = decide_accepted(session, telling, wanted).await?;
     }
@@ -141,7 +146,9 @@ async fn decide_accepted<'s>(
     wanted: &Wanted<'_>,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
     let decisions = decide_all(session, telling, wanted).await?;
-    lock::refuse_taken(&decisions)?;
+    for (selected, decision) in &decisions {
+        lock::refuse_taken(selected, decision)?;
+    }
     for (selected, decision) in &decisions {
         tell_plan(session, selected, decision);
     }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, runtime};
-use super::lock;
 use super::signals::Signals;
+use super::{lock, out};
 use crate::engine::lock::Locks;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
+use crate::fleet::Shard;
 use crate::inventory::{self, Errors, Loaded, Selected, select};
+use crate::report::text::count;
 use crate::report::{Show, Voice};
 use crate::transport::ssh::{Settings, Ssh};
 
@@ -39,7 +41,27 @@ pub struct Session<'a> {
 /// # Errors
 /// An invalid inventory, before anything is contacted; and whatever `act` comes to.
 pub fn with(context: &Context, act: impl AsyncFnOnce(&Session) -> Result<Exit>) -> Result<Exit> {
-    let selected = selection(context)?;
+    with_shard(context, None, act)
+}
+
+/// As [`with`], for the clusters of one part of the fleet.
+///
+/// # Errors
+/// As [`with`].
+pub fn with_shard(
+    context: &Context,
+    shard: Option<Shard>,
+    act: impl AsyncFnOnce(&Session) -> Result<Exit>,
+) -> Result<Exit> {
+    let mut selected = selection(context)?;
+    if let Some(shard) = shard {
+        let all = selected.len();
+        selected.retain(|one| shard.holds(&one.cluster.name));
+        let (here, all) = (selected.len(), count(all, "cluster"));
+        if !context.json() && !context.global.quiet {
+            out::talk(&format!("shard {shard}: {here} of {all}\n"));
+        }
+    }
     let runtime = runtime()?;
     let ended = runtime.block_on(within(context, selected, act));
     // Waits for no question that nobody answers and no download that an interrupt has left behind.

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -44,7 +43,7 @@ pub(super) fn goes_on(plan: &Plan, ledger: &Ledger) -> bool {
 pub(super) async fn ended(works: &Works<'_>, wave: &Wave, end: End) -> End {
     match end {
         End::Failed(stop) => End::Failed(repaired(works, wave, stop).await),
-        End::Interrupted => cleared(works).await,
+        End::Interrupted | End::Held(_) => cleared(works, end).await,
         End::Done => End::Done,
     }
 }
@@ -61,8 +60,8 @@ async fn repaired(works: &Works<'_>, wave: &Wave, mut stop: Stop) -> Stop {
 }
 
 /// Stops at a safe point: no member was stopped yet, and what was prepared goes away.
-async fn cleared(works: &Works<'_>) -> End {
-    let begun = works.ledger.lock_begun().clone();
+async fn cleared(works: &Works<'_>, end: End) -> End {
+    let begun = works.ledger.all_begun();
     let because = vec!["interrupted".to_owned()];
     let host = works
         .cluster
@@ -76,7 +75,7 @@ async fn cleared(works: &Works<'_>) -> End {
             failure: Failure::Failed(causes),
             repair: Repair::NotNeeded,
         }),
-        _ => End::Interrupted,
+        _ => end,
     }
 }
 
@@ -185,34 +184,5 @@ pub(super) fn hint(stop: &Stop, healthy: bool) -> String {
         _ => "no data were deleted: those of before are where `left` says, as `member.before-…` in the data folder; \
               mend the cause, then run the same command again to restore, or stop all members and move these back"
             .to_owned(),
-    }
-}
-
-impl Ledger {
-    /// Notes that a step's start is on disk.
-    pub(super) fn note_begun(&self, step: StepId) {
-        self.lock_begun().insert(step);
-    }
-
-    fn lock_begun(&self) -> MutexGuard<'_, BTreeSet<StepId>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The steps that have begun, without one that refused: it has changed nothing.
-    fn begun(&self, failure: &Failure, step: StepId) -> BTreeSet<StepId> {
-        let mut begun = self.lock_begun().clone();
-        if matches!(failure, Failure::Refused(_)) {
-            begun.remove(&step);
-        }
-        begun
-    }
-
-    /// Takes back what [`Self::leave_on`] has noted for a host.
-    pub fn take_away(&self, what: &str, host: &str) {
-        let mut left = self.lock();
-        for known in left.iter_mut().filter(|known| known.what == what) {
-            known.hosts.remove(host);
-        }
-        left.retain(|known| known.what != what || !known.hosts.is_empty());
     }
 }

@@ -218,6 +218,28 @@ fn keys_of_both_apis_come_back_and_the_members_join_one_by_one() {
     assert_eq!(v2(&cluster, "etcd-3", "get /kept/2").trim(), "yes");
 }
 
+#[test]
+fn a_cluster_with_tls_and_users_is_restored_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = crate::tls::secured(folder.path());
+    let cluster = Cluster::start_as(shape, "3.4.23", "3.5.16", Layout::default(), &[]);
+    let args = ["upgrade", "--yes", "--acknowledge", "AUTH_FREEZE"];
+    runner(&cluster, &args).ends_with(0);
+    let writer = cluster.writer();
+    writer.await_more(20).unwrap();
+    drop(writer.finish());
+    runner(&cluster, &["restore", "--yes"])
+        .ends_with(0)
+        .plainly();
+    for host in cluster.shape.hosts() {
+        let now = running(&cluster, &host);
+        assert_eq!(now, ("3.4.23".to_owned(), "3.4.0".to_owned()), "{host}");
+    }
+    let writer = cluster.writer();
+    writer.await_more(20).unwrap();
+    assert!(writer.finish().unwrap().is_clean());
+}
+
 fn v2(cluster: &Cluster, host: &str, words: &str) -> String {
     let ctl = "ETCDCTL_API=2 /usr/local/bin/etcdctl";
     cluster.lab.sh(host, &format!("{ctl} {words}")).unwrap()

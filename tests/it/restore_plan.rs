@@ -1,7 +1,5 @@
 //! A restore as a plan: what is done in which order, and what is refused or said before.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use runner::etcd::{Member, MemberId};
 use runner::facts::V2Keys;
 use runner::plan::render::{self, Style};
