@@ -22,6 +22,7 @@ pub const TITLE: &str = "gather facts";
 /// `data_dir backup_dir unit versions`, then the files that templates would write.
 pub const SCRIPT: &str = concat!(
     include_str!("lib.sh"),
+    include_str!("page.sh"),
     include_str!("observe.sh"),
     include_str!("gather.sh"),
     "gather \"$@\"\n"

@@ -23,10 +23,22 @@ describe() {
   frame disk.install_dir space "$install_dir"
   frame disk.backup_dir space "$backup_dir"
   frame disk.bin_dir space "$bin_dir"
-  for file in "$@"; do
+  for file in "$@" "$(config_in_effect)"; do
     describe_file "$file"
   done
   describe_binaries
+}
+
+# The configuration file that the process, or else the unit, was told of.
+config_in_effect() {
+  {
+    if [ "$pid" -gt 0 ]; then
+      nul_lines "/proc/$pid/cmdline"
+    else
+      printf '%s\n' "$shown" | sed -n 's/^ExecStart=.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | tr ' ' '\n'
+    fi
+  } 2>/dev/null | sed -n '/^--\{0,1\}config-file$/{n;p;}
+    s/^--\{0,1\}config-file=//p' | tail -n 1 | sed '/^\//!d'
 }
 
 tools() {
@@ -94,10 +106,11 @@ describe_v2() {
   emit v2.check $? "$(printf '%s' "$v2_check" | tail -c 400)"
 }
 
-# The folder of the database that the process holds open: whatever flags, variables and files say.
+# The folder of the database or, in 2.x, the log that the process holds open: whatever flags, variables and files say.
 data_dir_in_use() {
   [ "$pid" -gt 0 ] || return 0
-  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p' | head -n 1
+  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p
+    s|.* -> \(/.*\)/member/wal/[0-9a-f-]*\.wal$|\1|p' | head -n 1
 }
 
 total() {
@@ -165,14 +178,18 @@ describe_binary() {
   case "$newline$targets" in *"$newline$target$newline"*) ;; *) targets=$targets$target$newline ;; esac
 }
 
-newline='
-'
-
 tool_version() {
   case $2 in
-  etcd) limit 5 "$1" --version 2>/dev/null </dev/null ;;
-  *) limit 5 "$1" version 2>/dev/null </dev/null ;;
-  esac | head -c 400
+  etcd) limit 5 "$1" --version 2>/dev/null </dev/null | head -c 400 ;;
+  *)
+    # Of 2.x it is a flag; the command prints the help there.
+    tool_said=$(limit 5 "$1" version 2>/dev/null </dev/null | head -c 400)
+    case $tool_said in
+    *'version:'*[0-9].*) printf '%s' "$tool_said" ;;
+    *) limit 5 "$1" --version 2>/dev/null </dev/null | head -c 400 ;;
+    esac
+    ;;
+  esac
 }
 
 # openssl is several times faster than sha256sum where the processor helps.
