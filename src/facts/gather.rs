@@ -12,7 +12,7 @@ use crate::transport::{Command, Output, Transport, Unreachable};
 
 use super::HostFacts;
 use super::host::host_facts;
-use super::observe::{connection, secrets};
+use super::observe::{endpoint_args, secrets};
 use super::parse::{Frames, ParseError};
 
 /// The title of the gathering command.
@@ -135,7 +135,7 @@ pub async fn gather_host(
 pub fn command(host: &Host, versions: &[Version], deadline: Duration) -> Command {
     let versions: Vec<String> = versions.iter().map(Version::to_string).collect();
     let mut command = Command::read(TITLE, SCRIPT, deadline)
-        .args(connection(host))
+        .args(endpoint_args(host))
         .args([&host.data_dir, &host.backup_dir, &host.unit])
         .arg(versions.join(" "))
         .args(written_files(host));

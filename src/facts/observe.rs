@@ -104,14 +104,15 @@ pub async fn observe_host_to(
 /// The command that asks the member on one host.
 pub fn command(host: &Host, depth: Depth, deadline: Duration) -> Command {
     let mut command = Command::read(TITLE, SCRIPT, deadline)
-        .args(connection(host))
+        .args(endpoint_args(host))
         .arg(depth.word());
     command.secrets = secrets(host);
     command
 }
 
-/// The parameters that reach the member: `bin_dir install_dir client_url cacert cert key`.
-pub(super) fn connection(host: &Host) -> [String; 6] {
+/// The arguments by which a script reaches the member: `bin_dir install_dir client_url cacert cert key`; an empty
+/// text stands for none.
+pub fn endpoint_args(host: &Host) -> [String; 6] {
     let tls = host.tls.clone().unwrap_or_default();
     [
         host.bin_dir.clone(),
@@ -123,8 +124,8 @@ pub(super) fn connection(host: &Host) -> [String; 6] {
     ]
 }
 
-/// etcd's own user for etcdctl, if the inventory names one.
-pub(super) fn secrets(host: &Host) -> Vec<(String, Secret)> {
+/// etcd's user and password, if the inventory names one, as etcdctl reads them.
+pub fn secrets(host: &Host) -> Vec<(String, Secret)> {
     let user = |auth: &crate::inventory::Auth| {
         let both = format!("{}:{}", auth.user, auth.password.reveal());
         ("ETCDCTL_USER".to_owned(), Secret::new(both))

@@ -1,7 +1,6 @@
 //! How scripts call etcdctl on a host.
 
-use crate::inventory::Host;
-use crate::secret::Secret;
+pub use crate::facts::observe::{endpoint_args, secrets};
 
 /// Shell functions for a script whose first six arguments are those of [`endpoint_args`]: `client` finds an
 /// etcdctl, `ctl SECONDS ARGS…` runs it.
@@ -41,25 +40,3 @@ client
     };
 }
 pub(crate) use client;
-
-/// The six arguments that `client!` expects; an empty text stands for none.
-pub fn endpoint_args(host: &Host) -> [String; 6] {
-    let tls = host.tls.clone().unwrap_or_default();
-    [
-        host.bin_dir.clone(),
-        host.install_dir.clone(),
-        host.client_url.clone(),
-        tls.cacert.unwrap_or_default(),
-        tls.cert.unwrap_or_default(),
-        tls.key.unwrap_or_default(),
-    ]
-}
-
-/// etcd's user and password, if authentication is on, as etcdctl reads them.
-pub fn secrets(host: &Host) -> Vec<(String, Secret)> {
-    let login = |auth: &crate::inventory::Auth| {
-        let pair = format!("{}:{}", auth.user, auth.password.reveal());
-        ("ETCDCTL_USER".to_owned(), Secret::new(pair))
-    };
-    host.auth.iter().map(login).collect()
-}
