@@ -24,6 +24,7 @@ pub mod digest;
 pub mod file;
 pub mod leader;
 pub mod release;
+pub mod remedy;
 pub mod retention;
 pub mod unit;
 
@@ -99,6 +100,8 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
             wal_dir,
             flags,
             fetch,
+            tool,
+            stopped,
         } => {
             let copy = backup_v2::Copy {
                 dir,
@@ -107,6 +110,8 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
                 wal_dir: wal_dir.as_deref().unwrap_or_default(),
                 flags,
                 fetch: *fetch,
+                tool: tool.as_deref().unwrap_or_default(),
+                stopped: *stopped,
             };
             backup_v2::take(task, copy).await
         }
@@ -142,6 +147,12 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         Action::ReloadUnits => unit::reload(task).await,
         Action::Settle { version, least_s } => wait::settle(task, version, *least_s).await,
         Action::AwaitClusterVersion { minor } => wait::cluster_version(task, *minor).await,
+        Action::WriteKey { key } => remedy::write(task, key).await,
+        Action::ForceSnapshot {
+            data_dir,
+            key,
+            above,
+        } => remedy::snapshot(task, data_dir, key, *above).await,
     }
 }
 
@@ -165,6 +176,8 @@ pub fn words(action: &Action) -> String {
         Action::StartUnit { unit } => format!("start {unit}"),
         Action::Settle { version, .. } => format!("settle at {version}"),
         Action::AwaitClusterVersion { minor } => format!("await cluster version {minor}"),
+        Action::WriteKey { .. } => "write, read and delete a key of our own".to_owned(),
+        Action::ForceSnapshot { above, .. } => format!("have a raft snapshot above {above} taken"),
     }
 }
 

@@ -85,9 +85,42 @@ pub struct Hop {
     /// Floors that hold under a condition only.
     #[serde(default)]
     pub floors: Vec<Floor>,
+    /// What is to be done before it or after it, by whoever does it.
+    #[serde(default)]
+    pub remedies: Vec<Remedy>,
     /// What else is to be known.
     #[serde(default)]
     pub notes: Vec<Note>,
+}
+
+/// Something that keeps a hop from going wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remedy {
+    /// What is done.
+    #[serde(rename = "do")]
+    pub cure: Cure,
+    /// What happens without it.
+    pub what: String,
+    /// Where it is written.
+    pub source: String,
+}
+
+/// What a remedy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cure {
+    /// One write by API 3 through every member, before the hop.
+    WriteBefore,
+    /// The same after the hop.
+    WriteAfter,
+    /// A raft snapshot of every member whose log holds a change of the cluster's version from 2.x since the last one.
+    #[serde(rename = "snapshot_if_from_2")]
+    SnapshotIfFrom2,
+    /// A raft snapshot of every member whose log holds a request of a client of API 2 since the last one.
+    SnapshotIfClient,
+    /// A raft snapshot of every member whose log holds any request of API 2 since the last one.
+    SnapshotIfAny,
 }
 
 /// A least source patch that holds under a condition only.

@@ -27,14 +27,16 @@ pub const TAKE_TITLE: &str = "copy the v2 store";
 
 /// Copies a running member's v2 store and packs the copy.
 ///
-/// Arguments: the six of an endpoint, `dir file data_dir wal_dir seconds flags…`. Prints `bytes=`, `sha256=`, and
-/// `index=`, that of the store before; 0 if the file was there already or API 2 is not served. With a snapshot in the
-/// data folder the copy must have one too.
+/// Arguments: the six of an endpoint, `dir file data_dir wal_dir seconds how tool flags…`; `how` is `running` or
+/// `stopped`, `tool` another etcdctl than the installed one. Prints `bytes=`, `sha256=`, and `index=`, that of the store
+/// before; 0 if the file was there already, the member is stopped or API 2 is not served. With a snapshot in the data
+/// folder the copy must have one too.
 const TAKE: &str = concat!(
     client!(),
     r#"
-dir=$1 file=$1/$2 data=$3 wal=$4 secs=$5
-shift 5
+dir=$1 file=$1/$2 data=$3 wal=$4 secs=$5 how=$6
+etcdctl=${7:-$etcdctl}
+shift 7
 # The answer to a read of a key that is not there names the store's index in brackets.
 store_index() {
   ETCDCTL_API=2 ETCDCTL_PEERS=$url ETCDCTL_ENDPOINT=$url ETCDCTL_ENDPOINTS=$url \
@@ -50,14 +52,21 @@ if [ ! -e "$file" ]; then
   rm -rf "$copy" "$file.part" "$file.said"
   trap 'rm -rf "$copy" "$file.part" "$file.said"' EXIT
   trap 'exit 143' TERM HUP INT
-  index=$(store_index)
-  [ -z "$wal" ] || set -- --wal-dir "$wal" "$@"
-  ETCDCTL_API=2 timeout -k 2 "$secs" "$etcdctl" backup --data-dir "$data" --backup-dir "$copy" "$@" \
-    >"$file.said" 2>&1 || {
-    rc=$?
-    tail -n 3 "$file.said" >&2
-    exit "$rc"
-  }
+  if [ "$how" = stopped ]; then
+    : >"$file.said"
+    mkdir -p "$copy/member/wal"
+    cp -a "$data/member/snap" "$copy/member/snap"
+    cp -a "${wal:-$data/member/wal}"/*.wal "$copy/member/wal/"
+  else
+    index=$(store_index)
+    [ -z "$wal" ] || set -- --wal-dir "$wal" "$@"
+    ETCDCTL_API=2 timeout -k 2 "$secs" "$etcdctl" backup --data-dir "$data" --backup-dir "$copy" "$@" \
+      >"$file.said" 2>&1 || {
+      rc=$?
+      tail -n 3 "$file.said" >&2
+      exit "$rc"
+    }
+  fi
   for log in "$copy"/member/wal/*.wal; do
     [ -s "$log" ] || die "the copy has no log: $(tail -n 1 "$file.said")"
   done
@@ -96,6 +105,10 @@ pub(crate) struct Copy<'a> {
     pub flags: &'a [String],
     /// Whether the file stays here too.
     pub fetch: bool,
+    /// The etcdctl to use; empty for the installed one.
+    pub tool: &'a str,
+    /// Whether the member is stopped and its files are copied.
+    pub stopped: bool,
 }
 
 /// What was taken.
@@ -116,21 +129,33 @@ struct Proof {
 /// `Action::TakeV2Backup`.
 pub(crate) async fn take(task: &Task<'_>, copy: Copy<'_>) -> Result<Outcome, Failure> {
     let host = task.turn.host;
+    let how = if copy.stopped { "stopped" } else { "running" };
     let mut command = task
         .command(TAKE_TITLE, TAKE)
         .args(endpoint_args(host))
         .args([copy.dir, copy.file, copy.data_dir, copy.wal_dir].map(str::to_owned))
         .arg(task.left().as_secs().max(1).to_string())
+        .args([how, copy.tool])
         .args(copy.flags.iter().cloned());
     command.secrets = secrets(host);
     let taken = parse(&task.ask(command).await?.text())?;
     let (proof, here) = brought(task, copy, &taken).await?;
     describe(task, copy, &taken, proof).await?;
-    let what = format!(
-        "{} bytes, v2 store at index {} or later, SHA-256 {}",
-        taken.bytes, taken.index, taken.sha256
-    );
+    let holds = if copy.stopped {
+        format!(
+            "the files of a member stopped at raft index {}",
+            proof.log.last
+        )
+    } else {
+        format!("v2 store at index {} or later", taken.index)
+    };
+    let what = format!("{} bytes, {holds}, SHA-256 {}", taken.bytes, taken.sha256);
     let place = format!("{}/{}", copy.dir, copy.file);
+    let ledger = task.turn.ledger;
+    ledger.note_change();
+    if ledger.backup().is_none() {
+        ledger.note_backup(format!("{place} on {}", host.name));
+    }
     task.turn
         .leave(format!("backup {place} on {}: {what}", host.name));
     if let Some(here) = here {

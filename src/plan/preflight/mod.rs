@@ -55,6 +55,14 @@
 //! | `V2_GONE` | block | the v2 store has keys, and 3.6 does not start on them |
 //! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data: members get 2 minutes each |
 //! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
+//! | `RAFT_SNAPSHOT` | note | members take a raft snapshot first: their logs hold what the next release stops at |
+//! | `SNAPSHOT_COUNT` | block | such a snapshot is needed and cannot be brought about |
+//! | `V3_WRITE` | note | a v3 write through every member is part of the hop |
+//! | `SOURCE_PATCH` | acknowledge | the patch that the guide asks for cannot be had |
+//! | `NO_WAY_BACK` | acknowledge | a hop on the way has no way back, even while mixed |
+//! | `UNIT_TYPE` | block | the unit is of type `notify` and 2.0 or 2.1 is the target |
+//! | `DATA_DIR_MODE` | block | a patch on the way wants a data folder of mode 0700 |
+//! | `CLUSTER_VERSION` | block | all members run a line that the cluster's version has not reached |
 //! | `TEMPLATE`, `TEMPLATE_EXEC`, `TEMPLATE_UNREADABLE` | block | a file cannot be rendered or put back |
 //! | `TEMPLATE_DRIFT` | note | files differ and no upgrade is due: that is `apply`'s work |
 //! | `PARTIAL` | note, block | `--limit` leaves members below the target, or above where a rollback leads |
@@ -70,6 +78,7 @@ mod space;
 mod target;
 mod units;
 mod v2;
+mod way;
 
 use super::left;
 use super::seats::{Seat, seats};
@@ -98,6 +107,7 @@ pub(super) fn work(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(options::findings(request, work));
     findings.extend(target::findings(request, work, &all));
     findings.extend(v2::findings(request, work, &all));
+    findings.extend(way::findings(request, work, &all));
     findings
 }
 

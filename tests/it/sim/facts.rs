@@ -94,6 +94,7 @@ fn data(host: &Host) -> DataFacts {
         wal_bytes: 64 << 20,
         snap: None,
         v2_keys: runner::facts::V2Keys::Absent,
+        old_requests: runner::facts::OldRequests::default(),
     }
 }
 
