@@ -1,6 +1,7 @@
 //! `runner backup`: look, take, verify, bring here, prune, cluster after cluster. Nobody is asked: it stops nothing.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::context::Context;
 use super::decide::Decision;
@@ -127,6 +128,7 @@ async fn decide(
     telling: &Telling<'_>,
     selected: &Selected,
 ) -> Result<Decision> {
+    let looked = Instant::now();
     let cluster = &selected.cluster;
     let mut facts = ClusterFacts {
         cluster: cluster.name.clone(),
@@ -163,6 +165,9 @@ async fn decide(
         target,
         planned,
         binaries: BTreeMap::new(),
+        taken: None,
+        looked,
+        is_locked: false,
     })
 }
 

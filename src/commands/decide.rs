@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::look::{complete, look};
+use super::look::{LockUse, complete, look_with_lock};
 use super::session::Session;
 use super::telling::Telling;
 use crate::cli::Target;
+use crate::engine::lock::{LOCKED_HINT, Taken};
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
@@ -32,6 +33,8 @@ pub struct Goal {
     pub target: Target,
     /// Codes that may not refuse the run.
     pub acknowledged: BTreeSet<String>,
+    /// What to do about the lock of each cluster.
+    pub lock: LockUse,
 }
 
 /// A plan, or why there is none, and what carrying it out needs.
@@ -43,6 +46,12 @@ pub struct Decision {
     pub planned: Planned,
     /// Binaries of the first hop's releases on this machine, by SHA-256.
     pub binaries: BTreeMap<String, PathBuf>,
+    /// The lock that another run holds.
+    pub taken: Option<Taken>,
+    /// When the hosts were asked.
+    pub looked: Instant,
+    /// Whether the lock was held from then on.
+    pub is_locked: bool,
 }
 
 impl Goal {
@@ -51,6 +60,16 @@ impl Goal {
         Self {
             acknowledged: target.acknowledge.iter().cloned().collect(),
             target: target.clone(),
+            lock: LockUse::See,
+        }
+    }
+
+    /// The same, for a run that is going to change hosts.
+    #[must_use]
+    pub fn locking(self) -> Self {
+        Self {
+            lock: LockUse::Take,
+            ..self
         }
     }
 
@@ -86,14 +105,16 @@ pub async fn decide(
     goal: &Goal,
     target: &Version,
 ) -> Result<Decision> {
-    let answers = look(session, &selected.cluster, std::slice::from_ref(target)).await?;
-    let facts = complete(telling, &selected.cluster, answers)?;
+    let looked = Instant::now();
+    let versions = std::slice::from_ref(target);
+    let seen = look_with_lock(session, &selected.cluster, versions, goal.lock).await?;
+    let facts = complete(telling, &selected.cluster, seen.answers)?;
     let prepared = prepare(session, selected, &facts, target).await?;
     let (available, found) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Err(no_release(telling, selected, target, &error)),
     };
-    let planned = upgrade::plan(&Request {
+    let mut planned = upgrade::plan(&Request {
         cluster: &selected.cluster,
         chosen: &selected.chosen,
         facts: &facts,
@@ -111,12 +132,23 @@ pub async fn decide(
         resume: goal.target.resume,
         run_id: &session.context.run,
     });
+    planned
+        .findings
+        .extend(seen.taken.as_ref().map(in_progress));
     telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target: target.clone(),
         planned,
         binaries: paths(&found),
+        taken: seen.taken,
+        looked,
+        is_locked: seen.is_locked,
     })
+}
+
+/// Another run that holds the lock, as a finding.
+pub fn in_progress(taken: &Taken) -> Finding {
+    Finding::warn("RUN_IN_PROGRESS", &taken.host, taken.to_string()).hint(LOCKED_HINT)
 }
 
 type Prepared = Result<(Available, Vec<Release>), ReleaseError>;

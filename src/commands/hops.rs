@@ -1,5 +1,7 @@
 //! One cluster's upgrade, hop after hop. Later hops are looked at and planned again at the boundary, visibly.
 
+use std::sync::Arc;
+
 use super::decide::{Decision, Goal, accepted, decide};
 use super::session::Session;
 use super::telling::Telling;
@@ -65,6 +67,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
         interrupt: session.signals.interrupt.clone(),
         binaries: decision.binaries.clone(),
         state_dir: session.context.state_dir.clone(),
+        locks: Arc::clone(&session.locks),
     }
 }
 

@@ -1,17 +1,25 @@
-//! One run a cluster at a time, on this machine.
+//! One run a cluster at a time: a lock on this machine, before anything is contacted, and one on each host.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
+use super::decide::Decision;
+use super::look;
+use super::session::Session;
+use crate::engine::lock::{Holder, LOCKED_HINT, NotTaken, UNLOCKABLE_HINT};
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::inventory::Selected;
+use crate::plan::Severity;
+use crate::transport::Transport;
 
 /// Locks of clusters; let go when dropped, and by the system when the process dies.
 #[derive(Debug)]
@@ -30,6 +38,92 @@ pub fn take(context: &Context, selected: &[Selected]) -> Result<Locks> {
         .map(|one| take_one(&dir, &one.cluster.name, &context.run))
         .collect::<Result<Vec<_>>>()?;
     Ok(Locks { _held: held })
+}
+
+/// How long after hosts were looked at a plan may be locked in without a second look.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Refuses where another run holds the lock of a cluster: what that run does is why it is as it is. A cluster that
+/// needs nothing needs no lock.
+///
+/// # Errors
+/// Another run holds one of them.
+pub fn refuse_taken(decisions: &[(&Selected, Decision)]) -> Result<()> {
+    for (selected, decision) in decisions {
+        let planned = &decision.planned;
+        let is_blocked = || {
+            planned
+                .findings
+                .iter()
+                .any(|one| one.severity == Severity::Block)
+        };
+        if let Some(taken) = &decision.taken
+            && (planned.plan.is_some() || is_blocked())
+        {
+            let no = NotTaken::Taken(taken.clone());
+            return Err(not_taken(&selected.cluster.name, no));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the locks on the hosts of every cluster that is going to be changed, where the look has not; gives whether the
+/// plans may have aged meanwhile.
+///
+/// # Errors
+/// Another run holds one of them, or a host gives none.
+pub async fn take_on_hosts(
+    session: &Session<'_>,
+    decisions: &[(&Selected, Decision)],
+) -> Result<bool> {
+    let due = || {
+        decisions
+            .iter()
+            .filter(|(_, one)| one.planned.plan.is_some())
+    };
+    for (selected, _) in due() {
+        let cluster = &selected.cluster;
+        let transport: Arc<dyn Transport> = session.transport.clone();
+        let taking = session.locks.take(&transport, cluster);
+        let taken = session.or_interrupt(taking).await?;
+        taken.map_err(|no| not_taken(&cluster.name, no))?;
+    }
+    Ok(due().any(|(_, one)| !one.is_locked && one.looked.elapsed() > FRESH))
+}
+
+fn not_taken(cluster: &str, no: NotTaken) -> Failure {
+    let problem = |what: String| Problem::new(format!("cluster `{cluster}`: {what}"));
+    let failure = match no {
+        NotTaken::Taken(taken) => {
+            Failure::new(Exit::Locked, problem(taken.to_string()).hint(LOCKED_HINT))
+        }
+        NotTaken::Unreachable(unreachable) => {
+            Failure::new(Exit::Unreachable, look::unreachable_problem(&unreachable))
+        }
+        NotTaken::Failed(causes) => {
+            let what = problem("a host gives no lock".to_owned()).hint(UNLOCKABLE_HINT);
+            Failure::new(
+                Exit::Refused,
+                causes.into_iter().fold(what, Problem::because),
+            )
+        }
+    };
+    failure.changed("nothing")
+}
+
+/// Who this run is, for those who find its locks.
+pub fn holder(run: &str) -> Holder {
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    let uid = || format!("user {}", rustix::process::getuid().as_raw());
+    let machine = rustix::system::uname();
+    Holder {
+        run: run.to_owned(),
+        who: named("USER")
+            .or_else(|| named("LOGNAME"))
+            .unwrap_or_else(uid),
+        from: machine.nodename().to_string_lossy().into_owned(),
+        since: jiff::Timestamp::now(),
+    }
 }
 
 fn take_one(dir: &Path, cluster: &str, run: &str) -> Result<File> {

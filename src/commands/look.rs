@@ -1,9 +1,11 @@
 //! Looking: every selected cluster's hosts are reached and their facts gathered. Changes nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::session::Session;
 use super::telling::Telling;
+use crate::engine::lock::{self, NotTaken, Taken};
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::exit::Exit;
@@ -13,7 +15,7 @@ use crate::inventory::Cluster;
 use crate::plan::Finding;
 use crate::report::Talk;
 use crate::report::text::count;
-use crate::transport::Unreachable;
+use crate::transport::{Transport, Unreachable};
 
 /// What each host of a cluster answered, or why it did not.
 pub type Answers = BTreeMap<String, Result<HostFacts, GatherError>>;
@@ -53,6 +55,74 @@ pub async fn look(
     let answers = session.or_interrupt(asked).await;
     session.voice.talk(Talk::Over);
     answers
+}
+
+/// What to do about the lock of a cluster that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockUse {
+    /// See whether another run holds it.
+    See,
+    /// Take it: what the look leads to will need it, and beside the look it costs no time.
+    Take,
+}
+
+/// What a look and its lock came to.
+pub struct Looked {
+    /// What each host answered.
+    pub answers: Answers,
+    /// The lock that another run holds.
+    pub taken: Option<Taken>,
+    /// Whether this run holds the lock, so that nobody else can make the answers untrue.
+    pub is_locked: bool,
+}
+
+/// As [`look`], and beside it whether another run holds the cluster's lock. Where a host cannot be asked, nothing is
+/// waited for that only the lock needs.
+///
+/// # Errors
+/// An interrupt.
+pub async fn look_with_lock(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    versions: &[Version],
+    lock: LockUse,
+) -> Result<Looked> {
+    let locking = locking(session, cluster, lock);
+    let answering = look(session, cluster, versions);
+    tokio::pin!(answering, locking);
+    let mut locked = None;
+    let answers = loop {
+        tokio::select! {
+            biased;
+            answers = &mut answering => break answers?,
+            done = &mut locking, if locked.is_none() => locked = Some(done),
+        }
+    };
+    let is_complete = answers.values().all(Result::is_ok);
+    if locked.is_none() && is_complete {
+        locked = Some(session.or_interrupt(locking).await?);
+    }
+    let (taken, is_locked) = locked.unwrap_or_default();
+    Ok(Looked {
+        answers,
+        taken,
+        is_locked,
+    })
+}
+
+/// The lock of another run, and whether ours is held. A host that gives none is told of when it is needed.
+async fn locking(session: &Session<'_>, cluster: &Cluster, lock: LockUse) -> (Option<Taken>, bool) {
+    if lock == LockUse::See {
+        let own = &session.context.run;
+        let seen = lock::look(&*session.transport, cluster, own, session.look_deadline());
+        return (seen.await, false);
+    }
+    let transport: Arc<dyn Transport> = session.transport.clone();
+    match session.locks.take(&transport, cluster).await {
+        Ok(()) => (None, true),
+        Err(NotTaken::Taken(taken)) => (Some(taken), false),
+        Err(_) => (None, false),
+    }
 }
 
 /// The facts of a cluster whose hosts have all answered.

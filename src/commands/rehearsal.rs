@@ -75,7 +75,8 @@ async fn inside(context: &Context, call: &Call, acknowledge: &[String]) -> Resul
         to: Some(call.target.clone()),
         acknowledge: acknowledge.to_vec(),
         ..Target::default()
-    });
+    })
+    .locking();
     let selected = selection(&context)?;
     within(&context, selected, async |session| {
         upgrade(session, &goal).await

@@ -1,11 +1,12 @@
 //! `runner rollback`: look, recall, show, ask, take back, cluster after cluster.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::confirm::confirm;
 use super::context::Context;
-use super::decide::{Decision, Goal, accepted, binaries, fetch, no_release, paths};
-use super::look::{complete, look};
+use super::decide::{Decision, Goal, accepted, binaries, fetch, in_progress, no_release, paths};
+use super::look::{LockUse, Looked, complete, look, look_with_lock};
 use super::plan::{text, together};
 use super::session::{Session, with};
 use super::telling::Telling;
@@ -42,7 +43,7 @@ pub fn run(context: &Context, args: &cli::Rollback) -> Result<Exit> {
         if context.global.check {
             show(session, &goal).await
         } else {
-            take_back(session, &goal).await
+            take_back(session, &goal.locking()).await
         }
     });
     if context.global.check {
@@ -98,11 +99,11 @@ async fn begin<'s>(
     telling: &Telling<'_>,
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
-    let decisions = decide_all(session, telling, goal).await?;
-    for (selected, decision) in &decisions {
-        tell_plan(session, selected, decision);
+    let mut decisions = decide_accepted(session, telling, goal).await?;
+    if lock::take_on_hosts(session, &decisions).await? {
+        // Somebody may have been at work between the look and the lock.
+        decisions = decide_accepted(session, telling, goal).await?;
     }
-    refuse(&decisions, goal)?;
     session.flush();
     for plan in decisions
         .iter()
@@ -112,6 +113,20 @@ async fn begin<'s>(
         let asked = confirm(session.context, &question);
         session.or_interrupt(asked).await??;
     }
+    Ok(decisions)
+}
+
+async fn decide_accepted<'s>(
+    session: &'s Session<'_>,
+    telling: &Telling<'_>,
+    goal: &Goal,
+) -> Result<Vec<(&'s Selected, Decision)>> {
+    let decisions = decide_all(session, telling, goal).await?;
+    lock::refuse_taken(&decisions)?;
+    for (selected, decision) in &decisions {
+        tell_plan(session, selected, decision);
+    }
+    refuse(&decisions, goal)?;
     Ok(decisions)
 }
 
@@ -180,7 +195,8 @@ async fn decide(
     selected: &Selected,
     goal: &Goal,
 ) -> Result<Decision> {
-    let (target, facts) = see(session, telling, &selected.cluster).await?;
+    let looked = Instant::now();
+    let (target, facts, seen) = see(session, telling, &selected.cluster, goal.lock).await?;
     let mut found = Vec::new();
     for (version, arch) in rollback::needed(&selected.cluster, &selected.chosen, &facts) {
         match fetch(session, &selected.cluster.releases, version, arch).await? {
@@ -206,11 +222,17 @@ async fn decide(
     };
     let mut planned = rollback::plan(&request, &past);
     planned.findings.extend(unread);
+    planned
+        .findings
+        .extend(seen.taken.as_ref().map(in_progress));
     telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target,
         planned,
         binaries: paths(&found),
+        taken: seen.taken,
+        looked,
+        is_locked: seen.is_locked,
     })
 }
 
@@ -219,10 +241,13 @@ async fn see(
     session: &Session<'_>,
     telling: &Telling<'_>,
     cluster: &Cluster,
-) -> Result<(Version, ClusterFacts)> {
-    let first = complete(telling, cluster, look(session, cluster, &[]).await?)?;
+    lock: LockUse,
+) -> Result<(Version, ClusterFacts, Looked)> {
+    let mut seen = look_with_lock(session, cluster, &[], lock).await?;
+    let answers = std::mem::take(&mut seen.answers);
+    let first = complete(telling, cluster, answers)?;
     let Some(target) = rollback::release(cluster, &first).cloned() else {
-        return Ok((Version::new(0, 0, 0), first));
+        return Ok((Version::new(0, 0, 0), first, seen));
     };
     let hosts = || first.hosts.values();
     let running = hosts().filter_map(|host| Some(host.answer.view()?.version.clone()));
@@ -230,7 +255,7 @@ async fn see(
     let versions: BTreeSet<Version> = running.chain(installed).collect();
     let versions: Vec<Version> = versions.into_iter().collect();
     let facts = complete(telling, cluster, look(session, cluster, &versions).await?)?;
-    Ok((target, facts))
+    Ok((target, facts, seen))
 }
 
 /// Plans of past runs for a cluster, newest first. Where no template makes files, the newest is enough.

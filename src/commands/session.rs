@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, runtime};
+use super::lock;
 use super::signals::Signals;
+use crate::engine::lock::Locks;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::inventory::{self, Errors, Loaded, Selected, select};
@@ -27,6 +29,8 @@ pub struct Session<'a> {
     pub signals: Signals,
     /// The way to people.
     pub voice: Voice,
+    /// The locks that this run holds on hosts; let go when the session is closed.
+    pub locks: Arc<Locks>,
     show: std::cell::RefCell<Show>,
 }
 
@@ -68,10 +72,7 @@ impl<'a> Session<'a> {
         let hosts = selected.iter().flat_map(|one| &one.cluster.hosts);
         let transport = Ssh::new(hosts, settings)
             .map_err(|error| Failure::new(Exit::Usage, Problem::of(&error)))?;
-        let signals = Signals::watch().map_err(|error| {
-            let problem = Problem::new("signals cannot be watched").because(error.to_string());
-            Failure::new(Exit::Bug, problem)
-        })?;
+        let signals = Signals::watch().map_err(|error| deaf(&error))?;
         let show = Show::start(context.out.reporters(&context.global));
         Ok(Self {
             context,
@@ -79,6 +80,7 @@ impl<'a> Session<'a> {
             transport: Arc::new(transport),
             signals,
             voice: show.voice(),
+            locks: Arc::new(Locks::new(lock::holder(&context.run))),
             show: std::cell::RefCell::new(show),
         })
     }
@@ -114,8 +116,15 @@ impl<'a> Session<'a> {
 
     async fn close(&self) {
         self.quiet();
+        self.locks.release().await;
         self.transport.close().await;
     }
+}
+
+/// Without signals an interrupt would leave a member down, so nothing is begun.
+pub fn deaf(error: &std::io::Error) -> Failure {
+    let problem = Problem::new("signals cannot be watched").because(error.to_string());
+    Failure::new(Exit::Bug, problem)
 }
 
 /// Loads the inventory that the flags name.

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::context::Context;
-use super::look::{Answers, look, problem};
+use super::look::{Answers, LockUse, look_with_lock, problem};
 use super::out;
 use super::session::{Session, with};
 use super::table::Table;
+use crate::engine::lock::Taken;
 use crate::error::{Failure, Result};
 use crate::event::FORMAT;
 use crate::exit::Exit;
@@ -42,6 +43,8 @@ struct Status<'a> {
     kind: &'static str,
     cluster: &'a str,
     hosts: BTreeMap<&'a str, HostStatus>,
+    /// The lock that a run holds.
+    lock: Option<&'a Taken>,
 }
 
 /// One host and its member.
@@ -68,18 +71,24 @@ pub fn run(context: &Context) -> Result<Exit> {
     with(context, async |session: &Session| {
         let mut seen = Vec::new();
         for selected in &session.selected {
-            let answers = look(session, &selected.cluster, &[]).await?;
-            seen.push((selected, answers));
+            let looked = look_with_lock(session, &selected.cluster, &[], LockUse::See).await?;
+            seen.push((selected, looked.answers, looked.taken));
         }
         session.quiet();
-        for (index, (selected, answers)) in seen.iter().enumerate() {
-            show(context, index, selected, answers);
+        for (index, (selected, answers, lock)) in seen.iter().enumerate() {
+            show(context, index, selected, answers, lock.as_ref());
         }
         verdict(seen)
     })
 }
 
-fn show(context: &Context, index: usize, selected: &Selected, answers: &Answers) {
+fn show(
+    context: &Context,
+    index: usize,
+    selected: &Selected,
+    answers: &Answers,
+    lock: Option<&Taken>,
+) {
     let hosts = hosts(selected, answers);
     if context.json() {
         out::object(&Status {
@@ -90,16 +99,20 @@ fn show(context: &Context, index: usize, selected: &Selected, answers: &Answers)
             kind: "status",
             cluster: &selected.cluster.name,
             hosts,
+            lock,
         });
     } else {
         let gap = if index == 0 { "" } else { "\n" };
-        let text = text(&selected.cluster.name, &hosts, context.out.stdout);
+        let mut text = text(&selected.cluster.name, &hosts, context.out.stdout);
+        if let Some(lock) = lock {
+            let _ = writeln!(text, "{}", one_line(&lock.to_string()));
+        }
         out::data(&format!("{gap}{text}"));
     }
 }
 
-fn verdict(seen: Vec<(&Selected, Answers)>) -> Result<Exit> {
-    let chosen = seen.into_iter().flat_map(|(selected, answers)| {
+fn verdict(seen: Vec<(&Selected, Answers, Option<Taken>)>) -> Result<Exit> {
+    let chosen = seen.into_iter().flat_map(|(selected, answers, _)| {
         answers
             .into_iter()
             .filter(|(host, _)| selected.chosen.contains(host))

@@ -21,7 +21,7 @@ use crate::report::text::count;
 /// # Errors
 /// Every way in which it does not end well; what was changed is always said.
 pub fn run(context: &Context, target: &Target) -> Result<Exit> {
-    let goal = Goal::new(target);
+    let goal = Goal::new(target).locking();
     with(context, async |session: &Session| {
         upgrade(session, &goal).await
     })
@@ -51,14 +51,10 @@ async fn begin<'s>(
     telling: &Telling<'_>,
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
-    let decisions = decide_all(session, telling, goal).await?;
-    let mut refused = Vec::new();
-    for (selected, decision) in &decisions {
-        tell_plan(session, selected, decision);
-        refused.extend(accepted(&selected.cluster.name, &decision.planned, goal).err());
-    }
-    if let Some(failure) = together(refused) {
-        return Err(failure);
+    let mut decisions = decide_accepted(session, telling, goal).await?;
+    if lock::take_on_hosts(session, &decisions).await? {
+        // Somebody may have been at work between the look and the lock.
+        decisions = decide_accepted(session, telling, goal).await?;
     }
     session.flush();
     for (selected, decision) in &decisions {
@@ -70,6 +66,22 @@ async fn begin<'s>(
         }
     }
     Ok(decisions)
+}
+
+/// Looks at all clusters, plans, shows the plans.
+async fn decide_accepted<'s>(
+    session: &'s Session<'_>,
+    telling: &Telling<'_>,
+    goal: &Goal,
+) -> Result<Vec<(&'s Selected, Decision)>> {
+    let decisions = decide_all(session, telling, goal).await?;
+    lock::refuse_taken(&decisions)?;
+    let mut refused = Vec::new();
+    for (selected, decision) in &decisions {
+        tell_plan(session, selected, decision);
+        refused.extend(accepted(&selected.cluster.name, &decision.planned, goal).err());
+    }
+    together(refused).map_or(Ok(decisions), Err)
 }
 
 /// Shows the plan, unless nobody wants to see it: it is data already, or there is neither talk nor a question.

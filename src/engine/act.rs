@@ -31,7 +31,7 @@ pub mod unit;
 /// How long a host that was lost is asked again. A broken connection is back within seconds, a host that reboots
 /// within a few minutes; but while the member in hand may be down, the cluster has no failure left to spare, so
 /// nobody should wait longer than this to hear of it.
-const RECONNECT: Duration = Duration::from_secs(60);
+pub(super) const RECONNECT: Duration = Duration::from_secs(60);
 
 /// What a script gets beyond its step's time: one that watches the time itself needs a moment to say how things are.
 const GRACE: Duration = Duration::from_secs(5);
@@ -375,7 +375,7 @@ pub(super) fn is_silent(seen: &Observation, host: &Host) -> bool {
 }
 
 /// Whether asking again can help: a connection that broke or was not made, but not a wrong key or a time that is up.
-fn may_come_back(unreachable: &Unreachable) -> bool {
+pub(super) fn may_come_back(unreachable: &Unreachable) -> bool {
     matches!(
         unreachable.stage,
         Stage::Lost(_) | Stage::Tcp(_) | Stage::Jump(_) | Stage::NameLookup(_)

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::act::OBSERVE;
 use super::act::unit::{self, Unit};
+use super::lock::{LOCKED_HINT, UNLOCKABLE_HINT};
 use super::{End, Engine, Failure, Ledger, Repair, Stop, wait};
 use crate::etcd::MemberId;
 use crate::event::{Ending, MemberState};
@@ -80,6 +81,35 @@ pub(crate) fn unsound(cluster: &Cluster, broken: &[String]) -> Ending {
     }
 }
 
+/// The ending of a run that did not get its locks; nothing was done.
+pub(crate) async fn not_begun(
+    engine: &Engine,
+    cluster: &Cluster,
+    plan: &Plan,
+    failure: &Failure,
+) -> Ending {
+    let (status, hint) = match failure {
+        Failure::Locked(_) => (Exit::Locked, LOCKED_HINT.to_owned()),
+        Failure::Unreachable(unreachable) => (Exit::Unreachable, unreachable.hint.clone()),
+        Failure::Abandoned => (Exit::Interrupted, String::new()),
+        _ => (Exit::Refused, UNLOCKABLE_HINT.to_owned()),
+    };
+    let mut causes = failure.causes();
+    let first = causes.remove(0);
+    let ledger = Ledger::default();
+    let (members, _) = members(engine, cluster, plan, &ledger, &End::Interrupted).await;
+    Ending {
+        cluster: cluster.name.clone(),
+        status: status.code(),
+        summary: format!("not begun: {first}"),
+        causes,
+        members,
+        changed: false,
+        hint,
+        left: Vec::new(),
+    }
+}
+
 /// Adds that the ending itself is not in the journal.
 pub(crate) fn unrecorded(ending: &mut Ending, error: &JournalError) {
     let told = error.to_string();
@@ -114,6 +144,9 @@ fn status(end: &End, ledger: &Ledger, healthy: bool) -> Exit {
         (Failure::Abandoned, Repair::NotNeeded) => Exit::Interrupted,
         (Failure::Abandoned, _) => Exit::NeedsPerson,
         // No member was touched: what was staged or backed up before is told by `changed` and `left`.
+        (Failure::Locked(_), Repair::NotNeeded) if healthy || !ledger.is_disrupted() => {
+            Exit::Locked
+        }
         (Failure::Refused(_), Repair::NotNeeded) if !ledger.is_disrupted() => Exit::Refused,
         (Failure::Unreachable(_), Repair::NotNeeded) if !ledger.is_disrupted() => Exit::Unreachable,
         (_, Repair::NotNeeded | Repair::PutBack) if healthy => Exit::PutBack,
@@ -188,6 +221,9 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
         && !unreachable.hint.is_empty()
     {
         return unreachable.hint.clone();
+    }
+    if matches!(stop.failure, Failure::Locked(_)) {
+        return LOCKED_HINT.to_owned();
     }
     if healthy {
         return format!(

@@ -55,7 +55,7 @@ async fn advance<'a>(
     begun: &mut Vec<&'a Step>,
 ) -> Result<(), Failure> {
     if step.disruptive {
-        guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+        guard(turn, step).await?;
     }
     if turn.hop.point_of_no_return == Some(step.id) {
         guard::guard_no_return(&Task::new(turn, step.id, GUARD)).await?;
@@ -68,6 +68,19 @@ async fn advance<'a>(
     }
     let task = Task::new(turn, step.id, Duration::from_secs(step.deadline_s));
     act(&task, &step.action, false).await
+}
+
+/// Asks the cluster, and the hosts for locks that were lost with a connection. A member in hand is finished without
+/// them: it may be down.
+async fn guard(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
+    guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+    if turn.is_disrupted() || turn.engine.locks.are_held(turn.cluster).await {
+        return Ok(());
+    }
+    turn.engine.lock(turn.cluster, turn.plan).await?;
+    // Somebody else may have been at work meanwhile.
+    turn.ledger.forget_seen();
+    guard::guard(&Task::new(turn, step.id, GUARD)).await
 }
 
 /// Does an action whose start is on disk, measures it and records how it ended.

@@ -27,10 +27,12 @@ pub mod cancel;
 mod ending;
 pub mod guard;
 pub mod lane;
+pub mod lock;
 pub mod undo;
 pub mod wait;
 
 pub use cancel::Interrupt;
+use lock::Locks;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -45,6 +47,8 @@ pub struct Engine {
     pub binaries: BTreeMap<String, PathBuf>,
     /// Where fetched backups go, under `backups/<cluster>/`.
     pub state_dir: PathBuf,
+    /// The locks on the hosts; those that are not held yet are taken before the first step.
+    pub locks: Arc<Locks>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -66,6 +70,8 @@ pub enum Failure {
     Refused(String),
     /// It was tried and failed; from the nearest cause to the furthest.
     Failed(Vec<String>),
+    /// The lock was lost and somebody else has it now.
+    Locked(String),
     /// The journal could not be written, so nothing was done.
     Journal(JournalError),
     /// A second interrupt came while something was awaited.
@@ -160,6 +166,8 @@ impl Engine {
         let ledger = Ledger::default();
         let mut ending = if let Err(broken) = lint::lint(plan) {
             ending::unsound(cluster, &broken)
+        } else if let Err(no) = self.lock(cluster, plan).await {
+            ending::not_begun(self, cluster, plan, &no).await
         } else {
             let end = self.hop(cluster, plan, &ledger).await;
             ending::tell(self, cluster, plan, &ledger, end).await
@@ -258,7 +266,7 @@ impl Failure {
                 causes.extend(said(unreachable));
                 causes
             }
-            Self::Refused(reason) => vec![reason.clone()],
+            Self::Refused(reason) | Self::Locked(reason) => vec![reason.clone()],
             Self::Failed(causes) => causes.clone(),
             Self::Journal(error) => chain(error),
             Self::Abandoned => vec!["abandoned by a second interrupt".to_owned()],

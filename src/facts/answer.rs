@@ -176,7 +176,13 @@ fn reason(frames: &Frames, host: &Host) -> String {
     ]) || (url.starts_with("https://") && curl_says_tls)
     {
         let page_said = page_complaint.lines().next().unwrap_or_default();
-        return format!("no TLS with `{url}`: {said} ({page_said}); check the paths of `tls`");
+        let bare = host.tls.as_ref().is_none_or(|tls| tls.cert.is_none());
+        let fix = if bare {
+            "check `tls.cacert`, and set `tls.cert` and `tls.key` if etcd asks clients for a certificate"
+        } else {
+            "check the paths of `tls`"
+        };
+        return format!("no TLS with `{url}`: {said} ({page_said}); {fix}");
     }
     if has(&["connection refused"]) || page_complaint.contains("onnection refused") {
         return format!("connection refused: nothing listens at `{url}`");

@@ -58,7 +58,9 @@ find_etcdctl() {
   fi
 }
 
+# ctl ARGS...: etcdctl on the member. To log in is a bcrypt on the member and a write to raft, within the dial's time.
 ctl() {
-  limit 9 "$etcdctl" --endpoints="$url" --dial-timeout=3s --command-timeout=5s \
+  if [ -n "${ETCDCTL_USER-}" ]; then dial=8s whole=9s; else dial=3s whole=5s; fi
+  limit 12 "$etcdctl" --endpoints="$url" --dial-timeout="$dial" --command-timeout="$whole" \
     ${cacert:+--cacert="$cacert"} ${cert:+--cert="$cert"} ${key:+--key="$key"} "$@"
 }

@@ -64,7 +64,13 @@ pub enum Input {
     /// Nothing, and no end of file either, until this turns true or its sender goes away. Also ends when we do, or the
     /// connection: so a script can tell that nobody waits for it any more.
     Held(tokio::sync::watch::Receiver<bool>),
+    /// As [`Input::Held`], and an empty line every [`BEAT`]: so a script notices even a connection that is silently gone.
+    /// Such a command is not counted among those that run at once, for it may last as long as everything else.
+    Pulsed(tokio::sync::watch::Receiver<bool>),
 }
+
+/// The time between two lines of [`Input::Pulsed`].
+pub const BEAT: Duration = Duration::from_secs(10);
 
 /// Where a script's stdout goes.
 #[derive(Clone, Debug, Default)]

@@ -24,6 +24,7 @@ use crate::secret::Secret;
 mod answer;
 mod channel;
 mod config;
+mod counted;
 mod escalation;
 mod folder;
 mod lines;

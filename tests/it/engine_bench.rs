@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use runner::engine::lock::Locks;
 use runner::engine::{Engine, Interrupt};
 use runner::etcd::{MemberId, Version};
 use runner::event::Kind;
@@ -20,10 +21,15 @@ use runner::plan::{
     self, Action, FORMAT, Hop, Lane, MemberRef, OnFailure, Outcome, Plan, Purpose, Step, StepId,
     Undo, Wave,
 };
-use runner::transport::{Command, Input, Output, Sink, Stage, Transport, Unreachable};
+use runner::transport::{
+    Command, Input, Line, Output, Sink, Stage, Stream, Transport, Unreachable,
+};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin};
+use tokio::sync::watch;
 
+use crate::engine_rig::holder;
 use crate::sim::inventory;
 
 /// Runs scripts by `sh`, with a folder of stand-ins first on the PATH.
@@ -60,6 +66,7 @@ impl Shell {
             Input::None | Input::Held(_) => {}
             Input::Bytes(bytes) => stdin.write_all(bytes).await?,
             Input::File(file) => stdin.write_all(&fs::read(file)?).await?,
+            Input::Pulsed(held) => return hold(child, stdin, held.clone(), command).await,
         }
         drop(stdin);
         let ended = child.wait_with_output().await?;
@@ -71,6 +78,44 @@ impl Shell {
             stdout: ended.stdout,
             stderr: ended.stderr,
         })
+    }
+}
+
+/// Passes on what the script prints, and ends its stdin when nobody holds it any more.
+async fn hold(
+    mut child: Child,
+    stdin: ChildStdin,
+    mut held: watch::Receiver<bool>,
+    command: &Command,
+) -> std::io::Result<Output> {
+    let Sink::Lines(tell) = &command.output else {
+        panic!("a held script that nobody listens to")
+    };
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut stdin = Some(stdin);
+    loop {
+        tokio::select! {
+            line = stdout.next_line() => match line? {
+                None => break,
+                Some(line) => drop(tell.send(out(&line)).await),
+            },
+            _ = held.changed(), if stdin.is_some() => stdin = None,
+        }
+    }
+    let ended = child.wait_with_output().await?;
+    Ok(Output {
+        status: ended.status.code().unwrap_or(-1),
+        stdout: Vec::new(),
+        stderr: ended.stderr,
+    })
+}
+
+/// A line of stdout.
+pub fn out(text: &str) -> Line {
+    Line {
+        host: String::new(),
+        stream: Stream::Out,
+        text: text.as_bytes().to_vec(),
     }
 }
 
@@ -132,8 +177,10 @@ impl Bench {
             interrupt: Interrupt::new(),
             binaries,
             state_dir: self.dir.path().join("state"),
+            locks: Arc::new(Locks::new(holder("run")).in_folder(self.path("locks"))),
         };
         engine.run(&self.cluster(), &one_step(action)).await;
+        engine.locks.release().await;
         let events = journal::read(recorder.path()).unwrap().events;
         let mut ended = events.into_iter().filter_map(|event| match event.kind {
             Kind::StepEnded { outcome, .. } => Some(outcome),

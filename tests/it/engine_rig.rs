@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+use runner::engine::lock::{Holder, Locks};
 use runner::engine::{Engine, Interrupt};
 use runner::etcd::Version;
 use runner::event::{Ending, Event};
@@ -33,6 +34,16 @@ pub fn old() -> Version {
 
 pub fn new() -> Version {
     "3.5.16".parse().unwrap()
+}
+
+/// Who a run of a test says to be.
+pub fn holder(run: &str) -> Holder {
+    Holder {
+        run: run.to_owned(),
+        who: "ada".to_owned(),
+        from: "ops-1".to_owned(),
+        since: "2026-11-20T12:01:02Z".parse().unwrap(),
+    }
 }
 
 impl Rig {
@@ -81,6 +92,7 @@ impl Rig {
             interrupt: self.interrupt.clone(),
             binaries: self.binaries(),
             state_dir: self.dir.path().to_owned(),
+            locks: Arc::new(Locks::new(holder(&format!("run-{}", self.runs)))),
         }
     }
 

@@ -22,7 +22,7 @@ fn keep(bench: &Bench, sha256: String) -> Action {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_installed_release_is_kept_once_and_only_if_it_is_what_the_plan_says() {
     let mut bench = Bench::new();
     bench.write("bin/etcd", "old");
@@ -43,7 +43,7 @@ fn stage(bench: &Bench, sha256: &str) -> Action {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_release_is_staged_with_its_mode_and_not_sent_twice() {
     let mut bench = Bench::new();
     let here: PathBuf = bench.write("release/etcd", "new").into();
@@ -61,7 +61,7 @@ async fn a_release_is_staged_with_its_mode_and_not_sent_twice() {
     assert!(!is_changed(&bench.act_with(action, sums).await));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_upload_that_arrives_damaged_leaves_nothing() {
     let mut bench = Bench::new();
     let here: PathBuf = bench.write("release/etcd", "torn").into();
@@ -74,7 +74,7 @@ async fn an_upload_that_arrives_damaged_leaves_nothing() {
     assert_eq!(fs::read_dir(bench.path("opt/3.5.16")).unwrap().count(), 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_release_folder_that_is_a_link_elsewhere_is_refused() {
     let mut bench = Bench::new();
     symlink("/nowhere", bench.path("opt/3.5.16")).unwrap();
@@ -96,7 +96,7 @@ fn switch(bench: &Bench, to: &str, files: &[&str], remove: &[&str]) -> Action {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_switch_and_the_switch_back_leave_what_was_there() {
     let mut bench = Bench::new();
     bench.write("bin/etcd", "old");
@@ -114,7 +114,7 @@ async fn a_switch_and_the_switch_back_leave_what_was_there() {
     assert_eq!(fs::read_dir(bench.path("bin")).unwrap().count(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_switch_refuses_before_the_first_change_what_would_leave_no_way_back() {
     let mut bench = Bench::new();
     bench.write("bin/etcd", "old, kept nowhere");
@@ -148,7 +148,7 @@ fn write(bench: &Bench, before: Option<&str>, text: &str) -> Action {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_file_is_written_with_its_mode_once_and_never_over_someone_elses_change() {
     let mut bench = Bench::new();
     assert!(is_changed(&bench.act(write(&bench, None, "one\n")).await));
@@ -174,7 +174,7 @@ async fn a_file_is_written_with_its_mode_once_and_never_over_someone_elses_chang
     assert!(!is_changed(&bench.act(gone).await));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_command_line_that_the_release_does_not_know_is_quoted_and_the_environment_is_empty() {
     let mut bench = Bench::new();
     let etcd = "#!/bin/sh\n[ -z \"$HOME\" ] || exit 9\nfor last; do :; done\n\
@@ -195,7 +195,7 @@ async fn a_command_line_that_the_release_does_not_know_is_quoted_and_the_environ
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn only_older_backups_of_this_cluster_are_pruned() {
     let mut bench = Bench::new();
     let ours = |n: u32| format!("backups/prod-2026112{n}T120102Z-4f2a-3.4.23.db");

@@ -144,7 +144,7 @@ async fn etcdctl_is_told_the_url_the_certificates_and_the_user_and_nothing_of_th
     let shell = stage.shell(SHELLS[0]);
     let output = Transport::run(&shell, "etcd-1", command).await.unwrap();
     let told = &answers(&output.text())["status.err"];
-    let expected = "--endpoints=https://10.0.0.1:2379 --dial-timeout=3s --command-timeout=5s --cacert=/etc/my ca \
+    let expected = "--endpoints=https://10.0.0.1:2379 --dial-timeout=8s --command-timeout=9s --cacert=/etc/my ca \
                     --cert=$(touch /x) --key=a'b\"c endpoint status -w json\nETCDCTL_API=3\nETCDCTL_USER=root:s3cret";
     assert_eq!(told, expected);
 }

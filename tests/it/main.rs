@@ -4,6 +4,7 @@ mod backup_plan;
 mod cli;
 mod engine;
 mod engine_bench;
+mod engine_locks;
 mod engine_rig;
 mod engine_scripts;
 mod engine_stops;

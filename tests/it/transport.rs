@@ -14,6 +14,7 @@ use runner::transport::{Command, Input, Output, Sink, Stage, Transport as _, Unr
 use sshd::Sshd;
 
 mod commands;
+mod held;
 mod jump;
 mod life;
 mod live;

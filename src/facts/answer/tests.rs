@@ -82,7 +82,8 @@ fn an_unknown_authority_is_told_as_a_tls_problem_with_the_cause() {
             because.contains("x509: certificate signed by unknown authority"),
             "{because}"
         );
-        assert!(because.ends_with("check the paths of `tls`"), "{because}");
+        let fix = "check `tls.cacert`, and set `tls.cert` and `tls.key` if etcd asks clients for a certificate";
+        assert!(because.ends_with(fix), "{because}");
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block, warn | a host cannot be reached, or does not answer in full; a backup goes on without it |
 //! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
 //! | `JOURNAL_UNREAD` | note | a rollback could not read a past run |
+//! | `RUN_IN_PROGRESS` | warn | another run holds the lock of the cluster; `upgrade` and `rollback` end with status 7 |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
 //! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left down only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |

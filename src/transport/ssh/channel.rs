@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::place::Place;
 use super::remote::Remote;
 use crate::secret::Secret;
-use crate::transport::{Command, Input, Meter, Sink, Stream};
+use crate::transport::{BEAT, Command, Input, Meter, Sink, Stream};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -177,11 +177,22 @@ async fn feed(
         Input::Held(released) => {
             let _ = released.clone().wait_for(|released| *released).await;
         }
+        Input::Pulsed(released) => beat(&mut stdin, released.clone()).await,
         Input::File(path) => send_file(&mut stdin, path, command.meter.as_ref())
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
     }
     Ok(())
+}
+
+/// Sends signs of life until the command is released or the script does not read them.
+async fn beat(stdin: &mut ChildStdin, mut released: watch::Receiver<bool>) {
+    let mut is_released = async || released.wait_for(|released| *released).await.map(|_| ());
+    while tokio::time::timeout(BEAT, is_released()).await.is_err() {
+        if stdin.write_all(b"\n").await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn send_file(

@@ -10,6 +10,7 @@ use openssh::{Child, Session};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::channel::{self, Answer, NoAnswer, NotOpened};
+use super::counted::{Aside, Counted, is_pulsed};
 use super::escalation;
 use super::master::Master;
 use super::remote::{KILL_AFTER, Remote};
@@ -89,7 +90,7 @@ pub(super) struct Link {
     master: tokio::sync::Mutex<Option<Arc<Master>>>,
     channels: Arc<Semaphore>,
     /// Shrinks if sshd allows fewer sessions than we would use.
-    capacity: AtomicUsize,
+    capacity: Arc<AtomicUsize>,
     /// Set once sudo has said no to the password: it is not tried again, because hosts lock accounts after a few.
     is_denied: AtomicBool,
     shared: Arc<Shared>,
@@ -98,7 +99,7 @@ pub(super) struct Link {
 /// A channel with its script's shell waiting for the script.
 struct Opened {
     master: Arc<Master>,
-    permit: OwnedSemaphorePermit,
+    counted: Counted,
     child: Child<Arc<Session>>,
 }
 
@@ -106,7 +107,7 @@ impl Link {
     /// Connects nothing yet.
     pub(super) fn new(target: Target, escalation: Escalation, shared: Arc<Shared>) -> Self {
         let channels = Arc::new(Semaphore::new(CHANNELS));
-        let capacity = AtomicUsize::new(CHANNELS);
+        let capacity = Arc::new(AtomicUsize::new(CHANNELS));
         Self {
             target,
             escalation,
@@ -129,13 +130,14 @@ impl Link {
         if remote.password.is_some() && self.is_denied.load(Ordering::Relaxed) {
             return Err(self.denied("it is not sent a second time"));
         }
-        let _fork = self
+        let fork = self
             .shared
             .forks
             .acquire()
             .await
             .expect("the semaphore is never closed");
         let opened = self.open(command, &remote).await?;
+        let _fork = Some(fork).filter(|_| !is_pulsed(command));
         self.converse(command, &remote, opened).await
     }
 
@@ -151,9 +153,10 @@ impl Link {
             let master = self.master().await?;
             match channel::open(&master.session, remote).await {
                 Ok(child) => {
+                    let counted = self.count(command, permit);
                     return Ok(Opened {
                         master,
-                        permit,
+                        counted,
                         child,
                     });
                 }
@@ -175,6 +178,19 @@ impl Link {
         }
     }
 
+    /// A command that may last as long as the run takes its channel out of those that are shared, so that nobody waits
+    /// for its end.
+    fn count(&self, command: &Command, permit: OwnedSemaphorePermit) -> Counted {
+        if is_pulsed(command) && self.shrink() {
+            permit.forget();
+            return Box::new(Aside {
+                channels: Arc::clone(&self.channels),
+                capacity: Arc::clone(&self.capacity),
+            });
+        }
+        Box::new(permit)
+    }
+
     /// Gives up one channel for good, unless it is the last.
     fn shrink(&self) -> bool {
         let less = |n: usize| (n > 1).then(|| n - 1);
@@ -192,7 +208,7 @@ impl Link {
     ) -> Result<Output, Unreachable> {
         let Opened {
             master,
-            permit,
+            counted,
             mut child,
         } = opened;
         let asked = Instant::now();
@@ -200,7 +216,7 @@ impl Link {
         let host = &self.target.host;
         let answer = channel::converse(&mut child, host, remote, command);
         let answer = tokio::time::timeout(limit, answer).await;
-        release(child, permit);
+        release(child, counted);
         match answer {
             Ok(Ok(answer)) => self.risen(answer, asked.elapsed() >= command.deadline),
             Ok(Err(reason)) => Err(self.unanswered(command, &master, reason).await),
@@ -350,10 +366,10 @@ impl Link {
 }
 
 /// Keeps the channel counted until sshd closed it too.
-fn release(child: Child<Arc<Session>>, permit: OwnedSemaphorePermit) {
+fn release(child: Child<Arc<Session>>, counted: Counted) {
     tokio::spawn(async move {
         let _ = tokio::time::timeout(LINGER, child.wait()).await;
-        drop(permit);
+        drop(counted);
     });
 }
 

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runner::engine::lock::HOLD_TITLE;
 use runner::etcd::Version;
 use runner::transport::{Command, Output, Stage, Transport, Unreachable};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 pub mod facts;
+mod hold;
 pub mod inventory;
 pub mod model;
 mod scripts;
@@ -179,6 +181,10 @@ impl SimCluster {
     }
 
     async fn work(&self, host: &str, command: &Command) -> Output {
+        if command.title == HOLD_TITLE {
+            let held = hold::hold(&self.state, host, command, true).await;
+            return held.expect("a moment is too short to be cut off");
+        }
         scripts::run(&self.state, host, command).await
     }
 }
@@ -194,6 +200,10 @@ impl Transport for SimCluster {
         }
         match fault {
             Some(fault) => self.suffer(fault, host, command).await,
+            None if command.title == HOLD_TITLE => {
+                let held = hold::hold(&self.state, host, &command, false).await;
+                held.ok_or_else(|| lost(host, &command))
+            }
             None => Ok(self.work(host, &command).await),
         }
     }

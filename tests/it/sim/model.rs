@@ -71,6 +71,8 @@ pub struct Host {
     pub applied: u64,
     pub gone_until: Option<Instant>,
     pub log: Vec<String>,
+    /// What the holder of the lock wrote.
+    pub lock: Option<String>,
 }
 
 /// The cluster.
@@ -158,6 +160,7 @@ impl Host {
             applied: 0,
             gone_until: None,
             log: Vec::new(),
+            lock: None,
         }
     }
 
