@@ -93,28 +93,7 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         } => check::flags(task, version, install_dir, args).await,
         Action::VerifyUnit { unit, text } => check::verify(task, unit, text).await,
         Action::TakeBackup { dir, file } => backup::take(task, dir, file).await,
-        Action::TakeV2Backup {
-            dir,
-            file,
-            data_dir,
-            wal_dir,
-            flags,
-            fetch,
-            tool,
-            stopped,
-        } => {
-            let copy = backup_v2::Copy {
-                dir,
-                file,
-                data_dir,
-                wal_dir: wal_dir.as_deref().unwrap_or_default(),
-                flags,
-                fetch: *fetch,
-                tool: tool.as_deref().unwrap_or_default(),
-                stopped: *stopped,
-            };
-            backup_v2::take(task, copy).await
-        }
+        Action::TakeV2Backup { .. } => backup_v2::perform(task, action).await,
         Action::FetchBackup { path, file } => backup::fetch(task, path, file).await,
         Action::PruneBackups { dir, keep } => backup::prune(task, dir, *keep).await,
         Action::MoveLeader { candidates } => leader::hand_over(task, candidates).await,

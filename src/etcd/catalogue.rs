@@ -15,7 +15,7 @@ mod flags;
 #[cfg(test)]
 mod tests;
 
-pub use flags::{Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
+pub use flags::{Conflict, DroppedEnv, Effect, HostRule, Refusal, RefusedFlag, RefusedHost};
 
 /// The format of catalogue files.
 pub const FORMAT: u32 = 1;
@@ -78,8 +78,6 @@ pub struct Hop {
     pub use_target: Version,
     /// Whether a member can be put back while the cluster is mixed.
     pub mixed_rollback: bool,
-    /// Whether this build has gone this hop with real releases from end to end.
-    pub proven: bool,
     /// Where it is written.
     pub source: String,
     /// Floors that hold under a condition only.
@@ -153,8 +151,6 @@ pub struct Note {
 pub struct PatchStep {
     /// Whether a member can be put back while the cluster is mixed.
     pub mixed_rollback: bool,
-    /// Lines within which this build has stepped with real releases from end to end.
-    pub proven: Vec<Minor>,
     /// Where it is written.
     pub source: String,
 }
@@ -316,15 +312,6 @@ impl Catalogue {
         all.filter(|bad| bad.covers(version)).collect()
     }
 
-    /// Whether this build has gone from one release to the other in the same or the next line, end to end.
-    pub fn proven(&self, from: &Version, to: &Version) -> bool {
-        if from.minor() == to.minor() {
-            return self.patch_step.proven.contains(&from.minor());
-        }
-        self.hop(from.minor(), to.minor())
-            .is_some_and(|hop| hop.proven)
-    }
-
     /// Whether a member can be put back while the cluster is mixed, in the same or the next line.
     pub fn mixed_rollback(&self, from: &Version, to: &Version) -> bool {
         if from.minor() == to.minor() {
@@ -344,6 +331,12 @@ impl Catalogue {
         let crossed = |at: Minor| at > from.minor() && at <= to.minor();
         let all = self.settings.defaults.iter();
         all.filter(|change| crossed(change.at)).collect()
+    }
+
+    /// Hosts in addresses that a release refuses.
+    pub fn refused_hosts(&self, target: &Version) -> Vec<&HostRule> {
+        let rules = self.settings.hosts.iter();
+        rules.filter(|rule| rule.from <= target.minor()).collect()
     }
 
     /// Types that a release refuses for keys of its configuration file.

@@ -47,11 +47,11 @@ impl Request {
         let (_, rest) = varint(rest)?;
         let (index, rest) = varint(rest.strip_prefix(&[0x18])?)?;
         let (_, rest) = varint(rest.strip_prefix(&[0x22])?)?;
-        Self::request(index, rest)
+        Self::body(index, rest)
     }
 
     /// `ID`, `Method`, `Path` and `Val` begin a request. The bytes may end behind the path.
-    fn request(index: u64, bytes: &[u8]) -> Option<Self> {
+    fn body(index: u64, bytes: &[u8]) -> Option<Self> {
         let (_, rest) = varint(bytes.strip_prefix(&[0x08])?)?;
         let (method, rest) = text(rest, 0x12)?;
         let (path, rest) = text(rest, 0x1a)?;

@@ -56,7 +56,7 @@ impl Available {
 /// Lists the releases to pass, in order, the last one being `to`; empty if `from` is `to`.
 ///
 /// # Errors
-/// Findings that block: `TARGET_OLDER`, `TARGET_MISSING`, `HOP_UNPROVEN`, `RELEASE_MISSING`, `BAD_PATCH`.
+/// Findings that block: `TARGET_OLDER`, `TARGET_MISSING`, `HOP_UNKNOWN`, `RELEASE_MISSING`, `BAD_PATCH`.
 pub fn path(
     from: &Version,
     to: &Version,
@@ -108,29 +108,21 @@ impl<'a> Walk<'a> {
             self.hop(next, to);
         }
         if self.at < *to {
-            if !self.rules.proven(&self.at, to) {
-                self.unproven(&format!("the patch step from {} to {to}", self.at));
-            }
             self.step(to.clone());
         }
     }
 
-    /// Takes one hop, or says why not and goes on as if, to find what else is in the way.
+    /// Takes one hop, or says why not and goes on as if, to find what else is in the way. The catalogue has a hop
+    /// between each two of its lines.
     fn hop(&mut self, next: Minor, to: &Version) {
-        let from = self.at.minor();
-        match self.rules.hop(from, next) {
-            Some(rule) if rule.proven => self.proven_hop(rule, to),
-            _ => {
-                self.unproven(&format!("the hop from {from} to {next}"));
-                self.at = Version::new(next.major, next.minor, 0);
-                if next == to.minor() {
-                    self.at = to.clone();
-                }
-            }
+        if let Some(rule) = self.rules.hop(self.at.minor(), next) {
+            self.by_rule(rule, to);
+        } else {
+            self.at = Version::new(next.major, next.minor, 0);
         }
     }
 
-    fn proven_hop(&mut self, rule: &'a Hop, to: &Version) {
+    fn by_rule(&mut self, rule: &'a Hop, to: &Version) {
         if self.at < rule.least_source && !self.stays_above_hard(rule) {
             self.line(&rule.least_source, &rule.use_source, rule);
         }
@@ -160,10 +152,6 @@ impl<'a> Walk<'a> {
         let missing = release_missing(floor, rule, self.available);
         self.findings.push(missing);
         self.at = floor.clone();
-    }
-
-    fn unproven(&mut self, what: &str) {
-        self.findings.push(unproven(what, self.rules));
     }
 
     fn step(&mut self, version: Version) {
@@ -225,35 +213,9 @@ fn low_target(to: &Version, rule: &Hop) -> Finding {
     .source(&rule.source)
 }
 
-fn unproven(what: &str, rules: &Catalogue) -> Finding {
-    let lines = rules.minors();
-    let hops: Vec<String> = lines
-        .windows(2)
-        .filter_map(|pair| rules.hop(pair[0], pair[1]))
-        .filter(|hop| hop.proven)
-        .map(|hop| format!("{} to {}", hop.from, hop.to))
-        .collect();
-    let within: Vec<String> = rules
-        .patch_step()
-        .proven
-        .iter()
-        .map(Minor::to_string)
-        .collect();
-    Finding::block(
-        "HOP_UNPROVEN",
-        what,
-        format!(
-            "the way takes {what}; this build is proven for {} and within {}",
-            hops.join(", "),
-            within.join(", ")
-        ),
-    )
-    .hint("choose a target within the proven hops, or use a runner that knows this hop")
-}
-
 fn unknown_line(from: Minor, to: &Version) -> Finding {
     Finding::block(
-        "HOP_UNPROVEN",
+        "HOP_UNKNOWN",
         to.to_string(),
         format!("this build knows no line after {from}, the target is {to}"),
     )

@@ -1,7 +1,5 @@
 //! Every hop from 2.0 to 3.7 on the simulator, whose members fall into etcd's traps as the real ones do.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeSet;
 
 use runner::etcd::{Minor, Version};

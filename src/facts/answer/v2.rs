@@ -29,7 +29,7 @@ pub(super) fn answer(frames: &Frames, host: &Host) -> Result<Answer, ParseError>
     Ok(match v2::own_stats(&own.text()) {
         Ok(stats) => {
             let versions = (page.server, page.cluster);
-            Answer::Member(Box::new(view(stats, versions, read, frames)))
+            Answer::Member(Box::new(view(&stats, versions, read, frames)))
         }
         Err(error) => silent(format!(
             "`{url}/v2/stats/self`: {error} {}",
@@ -40,13 +40,13 @@ pub(super) fn answer(frames: &Frames, host: &Host) -> Result<Answer, ParseError>
 
 /// API 2 has no database, no alarms and no learners.
 fn view(
-    stats: v2::OwnStats,
+    stats: &v2::OwnStats,
     (version, cluster_version): (Version, Option<Version>),
     read: &Frame,
     frames: &Frames,
 ) -> MemberView {
     let head = head(&frames.text("v2.head"));
-    let leader = leader(frames, &stats);
+    let leader = leader(frames, stats);
     MemberView {
         id: stats.id,
         cluster_id: head.cluster.unwrap_or(MemberId::UNKNOWN),

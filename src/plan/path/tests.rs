@@ -103,7 +103,7 @@ fn a_floor_of_the_guides_that_cannot_be_had_is_passed_only_above_the_hard_one() 
 #[test]
 fn a_line_that_nobody_knows_is_refused() {
     let way = way("3.7.1", "3.9.0", &Available::Any);
-    assert_eq!(way, Err(vec!["HOP_UNPROVEN".into()]));
+    assert_eq!(way, Err(vec!["HOP_UNKNOWN".into()]));
 }
 
 #[test]

@@ -38,7 +38,7 @@
 //! | `DISK_FREE` | block | a file system has too little room |
 //! | `SINGLE_MEMBER` | warn | the only voter is restarted |
 //! | `TWO_MEMBERS` | acknowledge | either voter's restart stops the cluster |
-//! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | no way leads there: it is older, not to be had, or beyond the proven hops |
+//! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNKNOWN` | block | no way leads there: it is older, not to be had, or of a line that is not known |
 //! | `POINT_OF_NO_RETURN` | block | a rollback comes too late: the cluster version has risen |
 //! | `NO_MIXED_ROLLBACK` | block | etcd has no way back on this hop, even while the cluster is mixed |
 //! | `NO_MEMBER` | block | a backup finds no member that answers |
@@ -46,6 +46,8 @@
 //! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
 //! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |
 //! | `ENV_SHADOW` | block | an option is set on the command line and in the environment |
+//! | `CONFIG_TYPE` | block | a key of the configuration file has a type that a release on the way refuses |
+//! | `URL_HOST` | block | an address has a host that a release on the way refuses |
 //! | `ARGS_UNKNOWN` | note | the rendered command line has variables that cannot be checked here |
 //! | `CONFIG_UNSEEN` | note | etcd reads a configuration file that is not known here |
 //! | `HOP_NOTE` | note | what the catalogue says of a hop and nothing here can check |
