@@ -12,10 +12,12 @@ use super::{Minor, Version};
 #[cfg(test)]
 mod flag_tests;
 mod flags;
+mod hosts;
 #[cfg(test)]
 mod tests;
 
-pub use flags::{Conflict, DroppedEnv, Effect, HostRule, Refusal, RefusedFlag, RefusedHost};
+pub use flags::{Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
+pub use hosts::{HostRule, RefusedHost};
 
 /// The format of catalogue files.
 pub const FORMAT: u32 = 1;

@@ -41,8 +41,8 @@ pub(super) fn backups(basis: &Basis, all: &[Seat]) -> Vec<Finding> {
     if !v2::is_saved(basis.facts) {
         return Vec::new();
     }
-    let saved = saved(basis, all);
-    std::iter::once(saved).chain(unsaved(basis, all)).collect()
+    let saved = v2::found(basis.facts).then(|| saved(basis, all));
+    saved.into_iter().chain(unsaved(basis, all)).collect()
 }
 
 fn has_keys(seat: &Seat) -> bool {

@@ -174,6 +174,9 @@ fn folder_mode(request: &Request, work: &Work) -> Vec<Finding> {
 
 /// All members run one line and the cluster's version is below it: the hop before has not ended.
 fn behind(request: &Request, all: &[Seat]) -> Option<Finding> {
+    if all.iter().any(|seat| seat.view.is_none()) {
+        return None;
+    }
     let lowest = all
         .iter()
         .filter_map(Seat::version)
