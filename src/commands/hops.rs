@@ -79,6 +79,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
         recorder,
         interrupt: session.signals.interrupt.clone(),
         binaries: decision.binaries.clone(),
+        packs: Arc::clone(&session.packs),
         state_dir: session.context.state_dir.clone(),
         locks: Arc::clone(&session.locks),
     }
