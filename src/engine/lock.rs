@@ -122,10 +122,9 @@ impl Locks {
         transport: &Arc<dyn Transport>,
         cluster: &Cluster,
     ) -> Result<(), NotTaken> {
-        let mut held = self.held.lock().await;
-        let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
-        let missing = cluster.hosts.iter().filter(is_missing);
+        let missing = self.missing(cluster).await;
         let mut taking: FuturesUnordered<_> = missing
+            .into_iter()
             .map(|host| async move { (host, self.hold(transport, host).await) })
             .collect();
         let mut got = BTreeMap::new();
@@ -140,8 +139,26 @@ impl Locks {
             }
         }
         drop(taking);
-        held.extend(got);
+        self.held.lock().await.extend(got);
         Ok(())
+    }
+
+    /// The hosts whose lock is not held. Clusters that are looked at side by side wait for each other no longer than
+    /// this takes.
+    async fn missing<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Host> {
+        let held = self.held.lock().await;
+        let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
+        cluster.hosts.iter().filter(is_missing).collect()
+    }
+
+    /// Lets go of a cluster's hosts and waits until they have cleaned up.
+    pub async fn release_of(&self, cluster: &Cluster) {
+        let mut held = self.held.lock().await;
+        let own = cluster.hosts.iter();
+        let own = own.filter_map(|host| held.remove_entry(&host.name));
+        let own: BTreeMap<String, Held> = own.collect();
+        drop(held);
+        let_go(own).await;
     }
 
     /// Whether the locks of all hosts are held, as far as this side knows.
