@@ -22,9 +22,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::act::{Task, Turn, perform, words};
-use super::{End, Failure, Repair, Stop, guard, is_undone, undo};
+use super::{End, Failure, Repair, Stop, guard, is_undone, undo, whole};
 use crate::event::Kind;
-use crate::plan::{Action, Outcome, Step, StepId, Undo};
+use crate::plan::{Action, Outcome, Rebuild, Step, StepId, Undo};
 use crate::transport::Stage;
 
 /// The most that a guard takes before it refuses.
@@ -34,7 +34,7 @@ pub(super) const GUARD: Duration = Duration::from_secs(30);
 pub(crate) async fn run(turn: &Turn<'_>) -> End {
     let mut begun = Vec::new();
     for (at, step) in turn.lane.steps.iter().enumerate() {
-        if !turn.is_disrupted() && turn.engine.interrupt.is_raised() {
+        if !turn.goes_on() && turn.engine.interrupt.is_raised() {
             not_run(turn, at, "interrupted before it");
             return End::Interrupted;
         }
@@ -62,6 +62,7 @@ async fn advance<'a>(
     }
     started(turn, step.id, &step.action, false)?;
     begun.push(step);
+    turn.ledger.note_begun(step.id);
     if step.disruptive {
         turn.disrupted.store(true, Ordering::Relaxed);
         turn.ledger.note_disruption();
@@ -122,7 +123,10 @@ fn may_have_changed(result: &Result<Outcome, Failure>, action: &Action) -> bool 
 fn ends_with_look(action: &Action) -> bool {
     matches!(
         action,
-        Action::MoveLeader { .. } | Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+        Action::MoveLeader { .. }
+            | Action::Settle { .. }
+            | Action::AwaitClusterVersion { .. }
+            | Action::Rebuild(Rebuild::SettleAmong { .. } | Rebuild::Prove { .. })
     )
 }
 
@@ -133,6 +137,7 @@ fn writes(action: &Action) -> bool {
             | Action::VerifyUnit { .. }
             | Action::Settle { .. }
             | Action::AwaitClusterVersion { .. }
+            | Action::Rebuild(Rebuild::SettleAmong { .. } | Rebuild::Prove { .. })
     )
 }
 
@@ -144,7 +149,10 @@ async fn stop(turn: &Turn<'_>, step: &Step, failure: Failure, begun: &[&Step]) -
     if matches!(failure, Failure::Refused(_)) {
         begun.retain(|one| one.id != step.id);
     }
-    let repair = if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
+    let repair = if whole::is(turn.plan) {
+        // The engine undoes the hop as a whole.
+        Repair::NotNeeded
+    } else if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
         Repair::NotNeeded
     } else if is_undone(turn.plan, &failure) {
         undo::undo(turn, &failure, &begun).await

@@ -121,6 +121,16 @@ pub(crate) async fn settle(
     version: &Version,
     least_s: u64,
 ) -> Result<Outcome, Failure> {
+    settle_in(task, task.turn.cluster, version, least_s).await
+}
+
+/// Settles where `cluster` says which hosts count.
+pub(crate) async fn settle_in(
+    task: &Task<'_>,
+    cluster: &Cluster,
+    version: &Version,
+    least_s: u64,
+) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let whole = task.left();
     let late = |state: Vec<String>| {
@@ -134,7 +144,7 @@ pub(crate) async fn settle(
     };
     answers(task, version, &late).await?;
     let want = Want {
-        cluster: task.turn.cluster,
+        cluster,
         member: Some((task.turn.host, version)),
         floor: task.turn.ledger.floor(),
     };
@@ -142,7 +152,7 @@ pub(crate) async fn settle(
     let mut pause = Duration::from_millis(100);
     let mut told = String::new();
     loop {
-        let seen = task.observe().await?;
+        let seen = task.observe_in(cluster).await?;
         let lack = lacking(&want, &seen);
         if lack.is_none() && began.elapsed() >= least {
             task.turn.ledger.note_seen(&seen);

@@ -132,6 +132,30 @@ pub fn v2_backup(tool: &Version, snapshot: bool) -> Result<V2Backup, &'static st
     }
 }
 
+/// Whether `snapshot restore` of this release has `--bump-revision` and `--mark-compacted`.
+pub fn bumps_revision(version: &Version) -> bool {
+    let since = match (version.minor().major, version.minor().minor) {
+        (3, 4) => Version::new(3, 4, 27),
+        (3, 5) => Version::new(3, 5, 10),
+        _ => Version::new(3, 6, 0),
+    };
+    *version >= since
+}
+
+/// The binary that has `snapshot restore`: etcdctl up to 3.5, etcdutl from 3.6 on, and in 3.5 where it is there.
+pub fn restores_with(version: &Version, has_etcdutl: bool) -> &'static str {
+    match (version.minor().major, version.minor().minor) {
+        (3, 5) if has_etcdutl => "etcdutl",
+        (major, minor) if (major, minor) >= (3, 6) => "etcdutl",
+        _ => "etcdctl",
+    }
+}
+
+/// Whether etcdctl's `backup` of API 2 takes the database along: `--with-v3`, 3.3 to 3.5.
+pub fn copies_both(version: &Version) -> bool {
+    matches!((version.minor().major, version.minor().minor), (3, 3..=5))
+}
+
 /// How `endpoint health` of this release's etcdctl answers: JSON from 3.2.27, 3.3.14 and 3.4.0.
 pub fn health_form(version: &Version) -> HealthForm {
     let since = match (version.minor().major, version.minor().minor) {

@@ -154,7 +154,7 @@ impl Turn {
             Purpose::Stage => self.yard.over().map_or(Ok(()), Err),
             Purpose::Backup => self.work().await,
             // A remedy restarts members too.
-            Purpose::Member | Purpose::Prepare => {
+            Purpose::Member | Purpose::Prepare | Purpose::Rebuild => {
                 self.work().await?;
                 self.yard.member_fits(asked.least)?;
                 self.lock().member = Some(Instant::now());

@@ -127,7 +127,7 @@ pub(super) fn db_bytes(seat: &Seat) -> u64 {
     said.max(seat.facts.data.db_bytes)
 }
 
-fn safe(name: &str) -> String {
+pub(super) fn safe(name: &str) -> String {
     name.chars()
         .map(|c| match c {
             'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,

@@ -41,6 +41,10 @@ pub const ACKNOWLEDGEABLE: &[(&str, &str)] = &[
         "AUTH_FREEZE",
         "nobody changes users, roles or passwords during this hop",
     ),
+    (
+        "BACKUP_FOREIGN",
+        "the backup is of another cluster, whose keys this one gets",
+    ),
     ("BINARY_DRIFT", "the installed binaries are not what runs"),
     (
         "LEARNER",
@@ -63,6 +67,10 @@ pub const ACKNOWLEDGEABLE: &[(&str, &str)] = &[
         "each stop of one of two voters stops the cluster",
     ),
     ("V2_BACKUP", "keys of the v2 store are in no backup"),
+    (
+        "V2_NOT_RESTORED",
+        "the restored cluster has no keys of the v2 store",
+    ),
     ("V2_OFF", "no client reads keys of the v2 store any more"),
     (
         "V2_UNKNOWN",

@@ -59,7 +59,7 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    fn step(&self, action: Action, undo: Undo, deadline_s: u64) -> Step {
+    pub(super) fn step(&self, action: Action, undo: Undo, deadline_s: u64) -> Step {
         Step {
             id: StepId(0),
             disruptive: matches!(action, Action::StopUnit { .. }),
@@ -70,11 +70,15 @@ impl<'a> Lanes<'a> {
     }
 
     /// What this step leaves behind, a copy beside the others, changes nothing that runs.
-    fn plain(&self, action: Action, deadline_s: u64) -> Step {
+    pub(super) fn plain(&self, action: Action, deadline_s: u64) -> Step {
         self.step(action, Undo::Nothing, deadline_s)
     }
 
     fn stage(&self, seat: &Seat) -> Lane {
+        self.lane(seat, self.stage_steps(seat))
+    }
+
+    pub(super) fn stage_steps(&self, seat: &Seat) -> Vec<Step> {
         let host = seat.host;
         let release = self.release(seat);
         let bytes: u64 = self.release_bytes(seat);
@@ -102,7 +106,7 @@ impl<'a> Lanes<'a> {
             };
             self.plain(verify, limit::SHORT_S)
         }));
-        self.lane(seat, steps)
+        steps
     }
 
     fn keep(&self, seat: &Seat, bytes: u64) -> Option<Step> {
@@ -121,7 +125,7 @@ impl<'a> Lanes<'a> {
 
     /// A way back leads to the very files that ran there, where they were kept.
     fn release(&self, seat: &Seat) -> BTreeMap<String, String> {
-        let back = self.work.kind == Kind::Rollback;
+        let back = matches!(self.work.kind, Kind::Rollback | Kind::Restore);
         if let Some(files) = kept(seat, &self.work.to).filter(|_| back) {
             return files.clone();
         }
@@ -240,7 +244,7 @@ impl<'a> Lanes<'a> {
         )
     }
 
-    fn switch(&self, seat: &Seat, previous: Option<&Previous>) -> Step {
+    pub(super) fn switch(&self, seat: &Seat, previous: Option<&Previous>) -> Step {
         let files: Vec<String> = self.release(seat).into_keys().collect();
         let now: Vec<String> = seat.facts.binaries.keys().cloned().collect();
         let undo = match previous {
@@ -259,7 +263,7 @@ impl<'a> Lanes<'a> {
         self.step(switch, undo, limit::SHORT_S)
     }
 
-    fn write(&self, seat: &Seat) -> Vec<Step> {
+    pub(super) fn write(&self, seat: &Seat) -> Vec<Step> {
         let files: Vec<_> = changed(seat, self.work.files_of(seat)).collect();
         let mut steps: Vec<Step> = files
             .iter()

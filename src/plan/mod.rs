@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] is a list of [`Hop`]s; a hop is a list of [`Wave`]s, one after the other; a wave's [`Lane`]s (one
 //! a host) run together; a lane's [`Step`]s run in order. **No wave has two lanes with a disruptive step**: the
-//! shape is the safety argument, and `lint` holds it.
+//! shape is the safety argument, and `lint` holds it. Only a [`restore`] is excepted, and has rules of its own.
 //!
 //! The waves of an upgrade of three members, where `etcd-3` leads:
 //!
@@ -31,7 +31,8 @@
 //! 2. [`path`] finds the releases to pass, by the catalogue of [`crate::etcd::catalogue`];
 //! 3. [`order`] puts the members into turn, [`files`] renders what their templates make;
 //! 4. [`upgrade`] makes the waves of the first hop, each step with its undo and its deadline;
-//! 5. [`rollback`] and [`backup`] plan with the same waves; [`lint`] checks what came out, [`render`] shows it.
+//! 5. [`rollback`] and [`backup`] plan with the same waves, [`restore`] with its own (see there why it may stop all
+//!    members); [`lint`] checks what came out, [`render`] shows it.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +55,9 @@ pub mod path;
 pub mod preflight;
 mod prepare;
 mod previous;
+pub mod rebuild;
 pub mod render;
+pub mod restore;
 pub mod rollback;
 pub mod seats;
 pub mod upgrade;
@@ -62,6 +65,7 @@ pub mod v2;
 
 pub use finding::{Finding, Severity};
 pub use outcome::{Outcome, Planned};
+pub use rebuild::Rebuild;
 
 /// The format of serialised plans.
 pub const FORMAT: u32 = 1;
@@ -98,6 +102,8 @@ pub enum Kind {
     Rollback,
     /// A backup and nothing else.
     Backup,
+    /// A cluster made anew from a backup.
+    Restore,
 }
 
 /// What happens when a member fails.
@@ -156,6 +162,8 @@ pub enum Purpose {
     Prepare,
     /// Work on one member.
     Member,
+    /// Work on all members as one: none serves until all are done.
+    Rebuild,
     /// Wait for the cluster as a whole.
     Finish,
 }
@@ -361,6 +369,8 @@ pub enum Action {
         /// The raft index that the snapshot must be above.
         above: u64,
     },
+    /// What only a restore does.
+    Rebuild(Rebuild),
 }
 
 /// How a step is undone.

@@ -20,6 +20,7 @@ mod rehearse;
 mod releases;
 #[path = "../it/releases_server.rs"]
 mod releases_server;
+mod restore;
 mod rollback;
 mod templates;
 mod tls;

@@ -120,6 +120,11 @@ impl Rig {
         }
     }
 
+    /// How many runs there were.
+    pub fn runs(&self) -> u32 {
+        self.runs
+    }
+
     fn next_run(&mut self) -> String {
         self.runs += 1;
         format!("20261120T1201{:02}Z-4f2a", self.runs)

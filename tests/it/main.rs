@@ -23,6 +23,8 @@ mod releases_kit;
 mod releases_server;
 mod releases_url;
 mod reporters;
+mod restore_plan;
+mod restore_sweep;
 mod rollback;
 mod rollback_sweep;
 mod scenarios;

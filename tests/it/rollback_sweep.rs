@@ -71,7 +71,7 @@ async fn mixed(members: usize, done: usize) -> Rig {
             left -= 1;
             true
         }
-        Purpose::Member | Purpose::Finish => false,
+        Purpose::Member | Purpose::Rebuild | Purpose::Finish => false,
         Purpose::Stage | Purpose::Backup | Purpose::Prepare => true,
     });
     let ending = rig.execute(&plan).await;

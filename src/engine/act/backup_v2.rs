@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use tar::Archive;
 
-use super::backup::{DESCRIBE, DESCRIBE_TITLE, bring, digest_of, local};
+use super::backup::{DESCRIBE, DESCRIBE_TITLE, bring, describe_here, digest_of, local};
 use super::client::{client, endpoint_args, secrets};
 use super::{Failure, Task, changed};
 use crate::etcd::wal;
@@ -254,6 +254,14 @@ async fn proven(task: &Task<'_>, part: &Path, taken: &Taken) -> Result<Proof, Fa
     })
 }
 
+/// Proves a packed copy on this machine.
+///
+/// # Errors
+/// Why it is no backup, in words.
+pub fn whole(path: &Path) -> Result<(), String> {
+    prove(path).map(|_| ()).map_err(|causes| causes.join(": "))
+}
+
 /// Follows the chain of the packed log and checks the snapshot that it continues.
 fn prove(path: &Path) -> Result<Proof, Vec<String>> {
     let (logs, snaps) = unpacked(path).map_err(|error| vec![error.to_string()])?;
@@ -333,10 +341,12 @@ async fn describe(
         "snapshot_index": proof.log.snapshot,
         "store_bytes": proof.store_bytes,
     });
+    let text = format!("{value:#}\n");
+    describe_here(task, copy.file, &text)?;
     let mut command = task
         .command(DESCRIBE_TITLE, DESCRIBE)
         .arg(format!("{}/{}.json", copy.dir, copy.file));
-    command.input = Input::Bytes(format!("{value:#}\n").into_bytes());
+    command.input = Input::Bytes(text.into_bytes());
     task.ask(command).await.map(|_| ())
 }
 

@@ -42,6 +42,19 @@
 //! | `POINT_OF_NO_RETURN` | block | a rollback comes too late: the cluster version has risen |
 //! | `NO_MIXED_ROLLBACK` | block | etcd has no way back on this hop, even while the cluster is mixed |
 //! | `NO_MEMBER` | block | a backup finds no member that answers |
+//! | `NO_BACKUP` | block | a restore finds no backup of the cluster, or not the one that was named |
+//! | `BACKUP_DAMAGED` | block | a backup is not what its description or its own digest says |
+//! | `BACKUP_RELEASE` | block | which release a backup belongs to cannot be told |
+//! | `BACKUP_PEERS` | block | neither members, units nor the backup tell a member's peer URLs |
+//! | `BACKUP_FOREIGN` | acknowledge | a backup is of another cluster, by name or by id |
+//! | `BACKUP_SAME` | note | the cluster is as it was at the backup: there is nothing to restore |
+//! | `BACKUP_OTHERS` | note | a restore could take other backups too |
+//! | `DATA_LOSS` | warn | what a restore loses: the revisions since the backup |
+//! | `RESTORE_LEFT` | note | earlier restores have left data folders |
+//! | `NO_BUMP` | block | the release cannot raise revisions in a restore |
+//! | `WAL_APART` | block | a member's log lies outside its data folder, which a restore does not exchange |
+//! | `V2_NOT_RESTORED` | acknowledge | keys of the v2 store are in no backup that could be restored |
+//! | `V2_START` | block | a member cannot be started once with other flags, as the v2 store's restore needs |
 //! | `BAD_PATCH` | block, warn | the target has known faults |
 //! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
 //! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |
@@ -77,6 +90,7 @@ mod back;
 mod identity;
 mod members;
 mod options;
+pub mod restore;
 mod space;
 mod target;
 mod units;
@@ -127,6 +141,11 @@ pub(super) fn partial_back(request: &Request, work: &Work) -> Option<Finding> {
 /// What stands in the way of a backup from this seat, or is worth knowing before.
 pub(super) fn backup(request: &super::backup::Request, source: Option<&Seat>) -> Vec<Finding> {
     back::backup(request, source)
+}
+
+/// What stands in the way of a restore on the hosts.
+pub(super) fn restore(request: &Request, work: &Work, room: restore::Room) -> Vec<Finding> {
+    restore::findings(request, work, room)
 }
 
 /// Files that differ while no upgrade is due.

@@ -10,6 +10,7 @@ use crate::plan::upgrade::{Request, Work};
 use crate::plan::v2::{self, Basis};
 
 use super::mib;
+use super::restore::Room;
 
 /// A member preallocates its next WAL file. It also writes a second database when it receives a snapshot.
 const WAL_BYTES: u64 = 64 * 1024 * 1024;
@@ -91,6 +92,26 @@ fn v2_backup(seat: &Seat) -> Need {
         path: seat.host.backup_dir.clone(),
         bytes: 2 * (v2::copied_bytes(seat) + WAL_BYTES),
     }
+}
+
+/// What a restore needs on a host, beside the data that stay.
+pub(super) fn of_restore(request: &Request, work: &Work, seat: &Seat, room: Room) -> Vec<Finding> {
+    let stages = seat.installed() != Some(&work.to);
+    let mut needs: Vec<Need> = release(request, work, seat)
+        .filter(|_| stages)
+        .into_iter()
+        .collect();
+    needs.push(Need {
+        what: "data",
+        path: seat.host.data_dir.clone(),
+        bytes: room.data + WAL_BYTES,
+    });
+    needs.push(Need {
+        what: "backup",
+        path: seat.host.backup_dir.clone(),
+        bytes: room.backup,
+    });
+    host(seat, needs)
 }
 
 /// What a backup alone needs on its host.

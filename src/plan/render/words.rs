@@ -68,6 +68,7 @@ pub fn words(action: &Action) -> String {
         Action::ForceSnapshot { above, .. } => {
             format!("write until the newest raft snapshot is above index {above}")
         }
+        Action::Rebuild(action) => crate::plan::rebuild::words(action),
     }
 }
 

@@ -14,27 +14,28 @@ use sha2::{Digest, Sha256};
 use super::model::State;
 
 /// The cluster's version as that release tells it.
-pub fn cluster_version(state: &State, version: &Version) -> Option<Version> {
-    let line = state.cluster_version;
+pub fn cluster_version(state: &State, name: &str, version: &Version) -> Option<Version> {
+    let line = state.line(state.hosts[name].data.now);
     let older = state.hosts.values().any(|host| {
         host.answers()
             .is_some_and(|one| !dialect::has_cluster_version(one))
     });
-    (dialect::has_cluster_version(version) && !older)
+    (dialect::has_cluster_version(version) && !older && line.major > 0)
         .then(|| Version::new(line.major, line.minor, 0))
 }
 
 /// Which API a look at this member uses, as the script decides.
-pub fn spoken(state: &State, version: &Version) -> Dialect {
-    dialect::spoken(version, cluster_version(state, version).as_ref())
+pub fn spoken(state: &State, name: &str, version: &Version) -> Dialect {
+    dialect::spoken(version, cluster_version(state, name, version).as_ref())
 }
 
 /// The page `/version`.
-pub fn page(state: &State, version: &Version) -> String {
+pub fn page(state: &State, name: &str, version: &Version) -> String {
     if !dialect::has_cluster_version(version) {
         return format!("etcd {version}");
     }
-    let line = cluster_version(state, version).map_or("not_decided".to_owned(), |v| v.to_string());
+    let line =
+        cluster_version(state, name, version).map_or("not_decided".to_owned(), |v| v.to_string());
     json!({"etcdserver": version.to_string(), "etcdcluster": line}).to_string()
 }
 
@@ -43,10 +44,10 @@ pub fn see_v2(state: &State, name: &str, version: &Version) -> String {
     let host = &state.hosts[name];
     let id = |id: MemberId| id.to_string();
     let leader = state.leader.map(id).unwrap_or_default();
-    let own = json!({"name": name, "id": host.id.to_string(), "state": "StateFollower",
+    let own = json!({"name": name, "id": host.id().to_string(), "state": "StateFollower",
         "leaderInfo": {"leader": leader.clone()}});
     let members = state.hosts.iter().map(|(name, host)| {
-        json!({"id": host.id.to_string(), "name": name, "peerURLs": [format!("http://{name}:2380")],
+        json!({"id": host.id().to_string(), "name": name, "peerURLs": [format!("http://{name}:2380")],
             "clientURLs": [format!("http://{name}:2379")]})
     });
     let members: Vec<_> = members.collect();
@@ -65,7 +66,7 @@ pub fn see_v2(state: &State, name: &str, version: &Version) -> String {
         json!({"id": leader, "name": "x", "peerURLs": [], "clientURLs": []})
     };
     [
-        frame("version", 0, &page(state, version)),
+        frame("version", 0, &page(state, name, version)),
         frame("v2.self", 0, &own.to_string()),
         frame("v2.leader", 0, &led.to_string()),
         frame("v2.members", 0, &json!({"members": members}).to_string()),

@@ -140,14 +140,14 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
         };
     };
     let alarm = Alarm {
-        member: host.id,
+        member: host.id(),
         kind: AlarmKind::NoSpace,
     };
     Answer::Member(Box::new(MemberView {
-        id: host.id,
+        id: host.id(),
         cluster_id: MemberId(77),
         version: version.clone(),
-        cluster_version: eras::cluster_version(state, version),
+        cluster_version: eras::cluster_version(state, name, version),
         leader: state.leader,
         learner: false,
         raft_term: state.term,
@@ -167,7 +167,7 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
 
 fn member((name, host): (&String, &Host)) -> Member {
     Member {
-        id: host.id,
+        id: host.id(),
         name: name.clone(),
         peer_urls: vec![format!("http://{name}:2380")],
         client_urls: vec![format!("http://{name}:2379")],

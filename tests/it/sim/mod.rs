@@ -18,9 +18,10 @@ mod hold;
 pub mod inventory;
 pub mod model;
 mod release;
+pub mod restore;
 mod scripts;
 pub mod traps;
-mod unit;
+pub mod unit;
 
 /// What goes wrong at a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::inventory::{DROP_IN, UNIT_FILE};
 pub use super::release::{binaries, content, sha256};
+use super::restore::Data;
 use super::traps::{Log, Trap};
 pub use super::unit::Unit;
 
@@ -55,13 +56,13 @@ pub struct Process {
 /// A host with its member.
 #[derive(Clone, Debug)]
 pub struct Host {
-    pub id: MemberId,
     pub bin: BTreeMap<String, Installed>,
     pub staged: BTreeMap<Version, BTreeSet<String>>,
     pub files: BTreeMap<String, String>,
     /// The unit file as systemd has read it.
     pub loaded: Option<String>,
     pub backups: BTreeSet<String>,
+    pub data: Data,
     pub process: Option<Process>,
     pub unit: Unit,
     pub applied: u64,
@@ -93,18 +94,22 @@ pub struct State {
     pub stops: Vec<String>,
     /// Rules that were broken.
     pub violations: Vec<String>,
+    /// Cluster versions of restored data, by their cluster's id.
+    pub lines: BTreeMap<u64, Minor>,
+    /// Whether all members may be stopped.
+    pub restoring: bool,
 }
 
 impl Host {
     fn new(at: usize, version: &Version) -> Self {
         let plain = |name: &&str| ((*name).to_owned(), Installed::Plain(version.clone()));
         Self {
-            id: MemberId(0xa000 + at as u64),
             bin: binaries(version).iter().map(plain).collect(),
             staged: BTreeMap::new(),
             files: BTreeMap::new(),
             loaded: None,
             backups: BTreeSet::new(),
+            data: Data::original(at),
             process: Some(Process {
                 version: version.clone(),
                 started: Instant::now()
@@ -121,6 +126,11 @@ impl Host {
             v2_keys: V2Keys::Absent,
             lock: None,
         }
+    }
+
+    /// Its member's id, which its data give it.
+    pub fn id(&self) -> MemberId {
+        self.data.id()
     }
 
     /// The release that `bin_dir/etcd` leads to.
@@ -166,7 +176,7 @@ impl State {
         let host = |at: usize| (format!("etcd-{at}"), Host::new(at, version));
         let hosts: BTreeMap<String, Host> = (1..=members).map(host).collect();
         // The leader is not the last by name, so that an order by name alone would be caught.
-        let leader = hosts.values().nth(members / 2).map(|host| host.id);
+        let leader = hosts.values().nth(members / 2).map(Host::id);
         let mut state = Self {
             hosts,
             leader,
@@ -180,6 +190,8 @@ impl State {
             verified: 0,
             stops: Vec::new(),
             violations: Vec::new(),
+            lines: BTreeMap::new(),
+            restoring: false,
         };
         state.tick();
         state
@@ -190,20 +202,20 @@ impl State {
     }
 
     pub fn name_of(&self, id: MemberId) -> &str {
-        let found = self.hosts.iter().find(|(_, host)| host.id == id);
+        let found = self.hosts.iter().find(|(_, host)| host.id() == id);
         found
             .map(|(name, _)| name.as_str())
             .expect("a member of the simulation")
     }
 
     pub fn has_quorum(&self) -> bool {
-        let serving = self.hosts.values().filter(|host| host.serves()).count();
+        let serving = self.hosts.values().filter(|host| self.counts(host)).count();
         serving > self.hosts.len() / 2
     }
 
     /// Whether a linearizable read through that host succeeds.
     pub fn healthy(&self, name: &str) -> bool {
-        self.hosts[name].serves() && self.has_quorum() && self.leader.is_some()
+        self.counts(&self.hosts[name]) && self.has_quorum() && self.leader.is_some()
     }
 
     /// Lets everything happen that is due.
@@ -231,7 +243,7 @@ impl State {
     }
 
     fn elect(&mut self) {
-        let serves = |host: &Host, id| host.id == id && host.serves();
+        let serves = |host: &Host, id| host.id() == id && self.counts(host);
         let alive = self
             .leader
             .is_some_and(|id| self.hosts.values().any(|host| serves(host, id)));
@@ -241,8 +253,8 @@ impl State {
             self.leader = self
                 .hosts
                 .values()
-                .find(|host| host.serves())
-                .map(|host| host.id);
+                .find(|host| self.counts(host))
+                .map(Host::id);
             self.term += 1;
         }
     }
@@ -252,7 +264,9 @@ impl State {
             return;
         }
         self.index += 10;
-        for host in self.hosts.values_mut().filter(|host| host.serves()) {
+        let main = self.main();
+        let counts = |host: &&mut Host| host.serves() && host.data.now == main;
+        for host in self.hosts.values_mut().filter(counts) {
             if host
                 .process
                 .as_ref()
@@ -270,13 +284,13 @@ impl State {
             .map(|host| host.answers().map(Version::minor))
             .min()
             .flatten();
-        let due = lowest.filter(|minor| *minor > self.cluster_version && self.leader.is_some());
+        let due = lowest.filter(|minor| *minor > self.line(self.main()) && self.leader.is_some());
         let Some(minor) = due else {
             self.raise_from = None;
             return;
         };
         if self.raise_from.get_or_insert_with(Instant::now).elapsed() >= RAISE {
-            self.cluster_version = minor;
+            self.raise_line(minor);
             self.raise_from = None;
             let index = self.index;
             self.hosts
@@ -288,7 +302,7 @@ impl State {
     /// Starts the unit with whatever `bin_dir/etcd` leads to.
     pub fn start(&mut self, name: &str) {
         self.judge_start(name);
-        let raised = self.cluster_version;
+        let raised = self.line(self.hosts[name].data.now);
         let version = self.hosts[name].installed().cloned();
         let mut behaviour = version
             .as_ref()
@@ -355,6 +369,10 @@ impl State {
     }
 
     fn judge_stop(&mut self, name: &str) {
+        if self.restoring {
+            self.judge_stop_of_all(name);
+            return;
+        }
         let others = self.hosts.iter().filter(|(other, _)| *other != name);
         let down: Vec<&String> = others
             .filter(|(_, host)| !host.serves())
@@ -371,7 +389,7 @@ impl State {
             .hosts
             .values()
             .all(|host| host.answers().is_none_or(dialect::moves_leader));
-        if told && self.leader == Some(self.hosts[name].id) && self.hosts.len() > 1 {
+        if told && self.leader == Some(self.hosts[name].id()) && self.hosts.len() > 1 {
             broken.push(format!("{name} was stopped while it led"));
         }
         self.violations.extend(broken);

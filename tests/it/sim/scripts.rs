@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep};
 use super::eras;
 use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
+use super::restore;
 
-type Answer = Result<String, String>;
+pub type Answer = Result<String, String>;
 
 /// Runs a command on the model, dispatching on its title.
 pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output {
@@ -69,6 +70,7 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         unit::LOOK_TITLE => Ok(look(state, host)),
         file::WRITE_TITLE => write(state, host, args, &command.input),
         file::REMOVE_TITLE => Ok(remove(state, host, &args[0])),
+        title if restore::knows(title) => restore::run(state, host, command),
         title => panic!("the simulation does not know the script {title:?}"),
     }
 }
@@ -82,14 +84,14 @@ fn see(state: &State, name: &str, full: bool) -> String {
     let Some(version) = host.answers() else {
         return frame("version", 7, "");
     };
-    if eras::spoken(state, version) == Dialect::V2 {
+    if eras::spoken(state, name, version) == Dialect::V2 {
         return eras::see_v2(state, name, version);
     }
-    let header = json!({"cluster_id": 77, "member_id": host.id.0, "revision": state.index, "raft_term": state.term});
+    let header = json!({"cluster_id": host.data.now, "member_id": host.id().0, "revision": state.index, "raft_term": state.term});
     let status = json!([{"Endpoint": "http://127.0.0.1:2379", "Status": status(state, name, version, &header)}]);
     let healthy = state.healthy(name);
     let mut frames = vec![
-        frame("version", 0, &eras::page(state, version)),
+        frame("version", 0, &eras::page(state, name, version)),
         frame("etcdctl", 0, "/usr/local/bin/etcdctl"),
         frame("status", 0, &status.to_string()),
         frame("health", i32::from(!healthy), &health(healthy).to_string()),
@@ -111,7 +113,7 @@ fn status(state: &State, name: &str, version: &Version, header: &Value) -> Value
         None => status["errors"] = json!(["etcdserver: no leader"]),
     }
     if state.alarm {
-        status["errors"] = json!([format!("memberID:{} alarm:NOSPACE ", host.id.0)]);
+        status["errors"] = json!([format!("memberID:{} alarm:NOSPACE ", host.id().0)]);
     }
     status
 }
@@ -126,7 +128,7 @@ fn health(healthy: bool) -> Value {
 
 fn members(state: &State, header: &Value) -> Value {
     let member = |(name, host): (&String, &Host)| {
-        json!({"ID": host.id.0, "name": name, "peerURLs": [format!("http://{name}:2380")],
+        json!({"ID": host.id().0, "name": name, "peerURLs": [format!("http://{name}:2380")],
             "clientURLs": [format!("http://{name}:2379")]})
     };
     let members: Vec<Value> = state.hosts.iter().map(member).collect();
@@ -135,7 +137,7 @@ fn members(state: &State, header: &Value) -> Value {
 
 fn alarms(state: &State, name: &str, header: &Value) -> Value {
     if state.alarm {
-        let id = state.hosts[name].id.0;
+        let id = state.hosts[name].id().0;
         return json!({"header": header, "alarms": [{"memberID": id, "alarm": 1}]});
     }
     json!({"header": header})
@@ -260,7 +262,7 @@ fn prune(state: &mut State, name: &str, args: &[String]) -> String {
 
 fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
     let target: MemberId = args[6].parse().expect("a member id");
-    if state.leader != Some(state.hosts[name].id) {
+    if state.leader != Some(state.hosts[name].id()) {
         return Err("Error: no leader endpoint given at [http://127.0.0.1:2379]".to_owned());
     }
     let to = state.name_of(target).to_owned();
