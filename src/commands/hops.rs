@@ -7,7 +7,7 @@ use super::many::shows_plans;
 use super::session::Session;
 use super::telling::Telling;
 use super::upgrade::tell_plan;
-use crate::engine::{Engine, Gate, Now, Packs};
+use crate::engine::{Engine, Gate, Now};
 use crate::error::{Failure, Result};
 use crate::event::Ending;
 use crate::exit::Exit;
@@ -79,7 +79,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
         recorder,
         interrupt: session.signals.interrupt.clone(),
         binaries: decision.binaries.clone(),
-        packs: Arc::new(Packs::new(session.context.state_dir.clone())),
+        packs: Arc::clone(&session.packs),
         state_dir: session.context.state_dir.clone(),
         locks: Arc::clone(&session.locks),
     }

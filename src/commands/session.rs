@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::context::{Context, runtime};
 use super::signals::Signals;
 use super::{lock, out};
+use crate::engine::Packs;
 use crate::engine::lock::Locks;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
@@ -33,6 +34,8 @@ pub struct Session<'a> {
     pub voice: Voice,
     /// The locks that this run holds on hosts; let go when the session is closed.
     pub locks: Arc<Locks>,
+    /// Binaries packed for slow links, once for all clusters.
+    pub packs: Arc<Packs>,
     show: std::cell::RefCell<Show>,
 }
 
@@ -102,6 +105,7 @@ impl<'a> Session<'a> {
             transport: Arc::new(transport),
             signals,
             voice: show.voice(),
+            packs: Arc::new(Packs::new(context.state_dir.clone())),
             locks: Arc::new(Locks::new(lock::holder(&context.run))),
             show: std::cell::RefCell::new(show),
         })

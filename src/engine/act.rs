@@ -26,6 +26,7 @@ pub mod leader;
 pub mod pack;
 pub mod rebuild;
 pub mod release;
+pub mod remedy;
 pub mod retention;
 pub mod unit;
 mod words;
@@ -97,24 +98,7 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         } => check::flags(task, version, install_dir, args).await,
         Action::VerifyUnit { unit, text } => check::verify(task, unit, text).await,
         Action::TakeBackup { dir, file } => backup::take(task, dir, file).await,
-        Action::TakeV2Backup {
-            dir,
-            file,
-            data_dir,
-            wal_dir,
-            flags,
-            fetch,
-        } => {
-            let copy = backup_v2::Copy {
-                dir,
-                file,
-                data_dir,
-                wal_dir: wal_dir.as_deref().unwrap_or_default(),
-                flags,
-                fetch: *fetch,
-            };
-            backup_v2::take(task, copy).await
-        }
+        Action::TakeV2Backup { .. } => backup_v2::perform(task, action).await,
         Action::FetchBackup { path, file } => backup::fetch(task, path, file).await,
         Action::PruneBackups { dir, keep } => backup::prune(task, dir, *keep).await,
         Action::MoveLeader { candidates } => leader::hand_over(task, candidates).await,
@@ -147,6 +131,12 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         Action::ReloadUnits => unit::reload(task).await,
         Action::Settle { version, least_s } => wait::settle(task, version, *least_s).await,
         Action::AwaitClusterVersion { minor } => wait::cluster_version(task, *minor).await,
+        Action::WriteKey { key } => remedy::write(task, key).await,
+        Action::ForceSnapshot {
+            data_dir,
+            key,
+            above,
+        } => remedy::snapshot(task, data_dir, key, *above).await,
         Action::Rebuild(action) => rebuild::perform(task, action).await,
     }
 }

@@ -10,7 +10,7 @@ use super::act::unit::{self, Unit, show};
 use super::act::{Task, changed, is_silent, unchanged};
 use super::guard::views;
 use super::{Engine, Failure};
-use crate::etcd::{Minor, Version};
+use crate::etcd::{Minor, Version, dialect};
 use crate::facts::observe::Depth;
 use crate::facts::{Answer, MemberView, Observation};
 use crate::inventory::{Cluster, Host};
@@ -27,11 +27,11 @@ const SLICE: Duration = Duration::from_secs(10);
 ///
 /// Arguments: the six of an endpoint, `unit version seconds`. The first line is `ready`, `down` or `late`; then
 /// `said=` with the client's last complaint, the unit's properties, an empty line, and, unless ready, the unit's
-/// last log lines. A restart by systemd since the wait began counts as down: the process has crashed.
-const AWAIT: &str = concat!(
-    client!(),
-    show!(),
-    r#"
+/// last log lines. A restart by systemd since the wait began counts as down: the process has crashed. `answers` tells
+/// whether the expected version answers.
+macro_rules! until {
+    () => {
+        r#"
 unit=$1 version=$2
 end=$(($(date +%s) + $3))
 first=$(prop "$unit" NRestarts)
@@ -44,12 +44,7 @@ tell() {
   exit 0
 }
 while :; do
-  if said=$(ctl 3 endpoint status -w json 2>&1); then
-    case $said in
-      *"\"version\":\"$version\""*) said= && tell ready ;;
-      *) said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')" ;;
-    esac
-  fi
+  if answers; then said= && tell ready; fi
   props=$(show "$unit")
   case $props in
     *ActiveState=failed* | *SubState=auto-restart*) tell down ;;
@@ -69,6 +64,44 @@ while :; do
   esac
 done
 "#
+    };
+}
+
+/// By API 3's status.
+const AWAIT: &str = concat!(
+    client!(),
+    show!(),
+    r#"
+answers() {
+  said=$(ctl 3 endpoint status -w json 2>&1) || return 1
+  case $said in
+    *"\"version\":\"$version\""*) return 0 ;;
+  esac
+  said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')"
+  return 1
+}
+"#,
+    until!()
+);
+
+/// By the page that tells the version: 2.x has no API 3, and that of 3.0 says `not capable` in a cluster of 2.3.
+const AWAIT_PAGE: &str = concat!(
+    include_str!("../facts/lib.sh"),
+    include_str!("../facts/page.sh"),
+    show!(),
+    r#"
+url=${3%/} cacert=$4 cert=$5 key=$6
+shift 6
+answers() {
+  said=$(page /version 2>&1 </dev/null) || return 1
+  case $said in
+    *"etcd $version" | *"\"etcdserver\":\"$version\""*) return 0 ;;
+  esac
+  said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"etcdserver":"\([^"]*\)".*/\1/p')"
+  return 1
+}
+"#,
+    until!()
 );
 
 /// What must hold.
@@ -177,8 +210,13 @@ async fn answers(
 async fn look(task: &Task<'_>, version: &Version) -> Result<String, Failure> {
     let host = task.turn.host;
     let seconds = SLICE.min(task.left()).as_secs();
+    let script = if dialect::tells_status(version) {
+        AWAIT
+    } else {
+        AWAIT_PAGE
+    };
     let mut command = task
-        .command(AWAIT_TITLE, AWAIT)
+        .command(AWAIT_TITLE, script)
         .args(endpoint_args(host))
         .args([host.unit.clone(), version.to_string(), seconds.to_string()]);
     command.secrets = secrets(host);

@@ -51,8 +51,16 @@ pub const ACKNOWLEDGEABLE: &[(&str, &str)] = &[
         "a learner is present and is upgraded like a voter",
     ),
     (
+        "NO_WAY_BACK",
+        "only a backup of the whole cluster leads back from one of the hops",
+    ),
+    (
         "SIZE_WARN",
         "100 MB of v2 data or more make members slow to catch up",
+    ),
+    (
+        "SOURCE_PATCH",
+        "a hop begins at an older patch than its guide asks for",
     ),
     (
         "TWO_MEMBERS",

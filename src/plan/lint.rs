@@ -132,11 +132,26 @@ fn disruptive(lane: &Lane, at: usize, step: &Step) -> Vec<String> {
     wrong
 }
 
+/// The files of a member that is stopped are its backup as well, as long as nothing was switched or started.
 fn backup(hop: &Hop) -> Option<String> {
     let first = |wanted: fn(&Step) -> bool| hop.steps().position(|(_, step)| wanted(step));
     let disruptive = first(|step| step.disruptive)?;
-    let backup = first(|step| matches!(step.action, Action::TakeBackup { .. }));
-    backup.is_none_or(|backup| backup > disruptive).then(|| {
+    let running = first(|step| {
+        matches!(
+            step.action,
+            Action::TakeBackup { .. } | Action::TakeV2Backup { stopped: false, .. }
+        )
+    });
+    let stopped = first(|step| matches!(step.action, Action::TakeV2Backup { stopped: true, .. }));
+    let touched = first(|step| {
+        matches!(
+            step.action,
+            Action::SwitchRelease { .. } | Action::WriteFile { .. } | Action::StartUnit { .. }
+        )
+    });
+    let before = |backup: Option<usize>, act: usize| backup.is_some_and(|backup| backup < act);
+    let saved = before(running, disruptive) || before(stopped, touched.unwrap_or(usize::MAX));
+    (!saved).then(|| {
         format!(
             "the hop to {} stops a member before a backup is taken",
             hop.to
@@ -185,13 +200,13 @@ fn no_return(hop: &Hop) -> Option<String> {
     })
 }
 
-/// Nothing may be open at the point of no return: what comes behind it only waits.
+/// Nothing may be open at the point of no return: what comes behind it only waits, or writes a key of our own.
 fn pending(hop: &Hop) -> Option<String> {
     let point = hop.point_of_no_return?;
     let waits = |action: &Action| {
         matches!(
             action,
-            Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+            Action::Settle { .. } | Action::AwaitClusterVersion { .. } | Action::WriteKey { .. }
         )
     };
     let mut behind = hop.steps().filter(|(_, step)| step.id > point);

@@ -15,6 +15,8 @@
 //! finish   etcd-3: await the cluster version
 //! ```
 //!
+//! Where the next release would choke on what members hold, waves to prepare them come before those of the members.
+//!
 //! `!` is disruptive: the [`engine`](crate::engine) asks the cluster once more right before it, and refuses if the
 //! cluster could not bear it. Each step carries its own [`Undo`]: when a settle fails, the steps of that lane are
 //! taken back newest first, so "start, switch, stop" become "stop, switch back, start". A step that only looked has
@@ -51,6 +53,7 @@ pub mod order;
 mod outcome;
 pub mod path;
 pub mod preflight;
+mod prepare;
 mod previous;
 pub mod rebuild;
 pub mod render;
@@ -61,7 +64,7 @@ pub mod upgrade;
 pub mod v2;
 
 pub use finding::{Finding, Severity};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Planned};
 pub use rebuild::Rebuild;
 
 /// The format of serialised plans.
@@ -155,6 +158,8 @@ pub enum Purpose {
     Stage,
     /// Take and verify a backup.
     Backup,
+    /// Make members ready for the next release, on the one that they run.
+    Prepare,
     /// Work on one member.
     Member,
     /// Work on all members as one: none serves until all are done.
@@ -252,8 +257,8 @@ pub enum Action {
         /// The file's name in it; mode 0600.
         file: String,
     },
-    /// `etcdctl backup` of API 2 on this host, packed into one file and brought here, where the chain of checksums
-    /// of its log and its snapshot is followed to the end.
+    /// `etcdctl backup` of API 2 on this host, or a copy of a stopped member's files, packed into one file and brought
+    /// here, where the chain of checksums of its log and its snapshot is followed to the end.
     TakeV2Backup {
         /// The folder on the host; made with mode 0700.
         dir: String,
@@ -267,6 +272,12 @@ pub enum Action {
         flags: Vec<String>,
         /// Whether the file stays here too.
         fetch: bool,
+        /// The etcdctl to use, if not the installed one.
+        #[serde(default)]
+        tool: Option<String>,
+        /// Whether the member is stopped and its files are copied.
+        #[serde(default)]
+        stopped: bool,
     },
     /// Brings a backup here and checks its SHA-256 again.
     FetchBackup {
@@ -343,6 +354,21 @@ pub enum Action {
         /// The line.
         minor: Minor,
     },
+    /// Writes a key of our own by API 3 through this member, reads it back and deletes it: then the member has applied
+    /// a v3 write.
+    WriteKey {
+        /// The key.
+        key: String,
+    },
+    /// Writes a key of our own until this member's newest raft snapshot is above an index, then deletes the key.
+    ForceSnapshot {
+        /// The member's data folder.
+        data_dir: String,
+        /// The key.
+        key: String,
+        /// The raft index that the snapshot must be above.
+        above: u64,
+    },
     /// What only a restore does.
     Rebuild(Rebuild),
 }
@@ -357,15 +383,6 @@ pub enum Undo {
     Actions(Vec<Action>),
     /// It cannot be undone, because.
     Impossible(String),
-}
-
-/// What planning comes to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planned {
-    /// The plan; `None` when a finding blocks or there is nothing to do.
-    pub plan: Option<Plan>,
-    /// What was found, most severe first.
-    pub findings: Vec<Finding>,
 }
 
 impl Hop {

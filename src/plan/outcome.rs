@@ -1,6 +1,8 @@
-//! How steps end.
+//! How steps end, and what planning comes to.
 
 use serde::{Deserialize, Serialize};
+
+use super::{Finding, Plan};
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,4 +28,13 @@ pub enum Outcome {
         /// Why.
         because: String,
     },
+}
+
+/// What planning comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The plan; `None` when a finding blocks or there is nothing to do.
+    pub plan: Option<Plan>,
+    /// What was found, most severe first.
+    pub findings: Vec<Finding>,
 }

@@ -2,6 +2,7 @@
 
 mod backup_plan;
 mod cli;
+mod climb;
 mod engine;
 mod engine_bench;
 mod engine_locks;

@@ -72,7 +72,7 @@ async fn mixed(members: usize, done: usize) -> Rig {
             true
         }
         Purpose::Member | Purpose::Rebuild | Purpose::Finish => false,
-        Purpose::Stage | Purpose::Backup => true,
+        Purpose::Stage | Purpose::Backup | Purpose::Prepare => true,
     });
     let ending = rig.execute(&plan).await;
     assert_eq!(ending.status, 0, "{ending:?}");

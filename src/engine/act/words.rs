@@ -22,6 +22,8 @@ pub fn words(action: &Action) -> String {
         Action::StartUnit { unit } => format!("start {unit}"),
         Action::Settle { version, .. } => format!("settle at {version}"),
         Action::AwaitClusterVersion { minor } => format!("await cluster version {minor}"),
+        Action::WriteKey { .. } => "write, read and delete a key of our own".to_owned(),
+        Action::ForceSnapshot { above, .. } => format!("have a raft snapshot above {above} taken"),
         Action::Rebuild(action) => crate::plan::rebuild::words(action),
     }
 }

@@ -7,7 +7,7 @@ use crate::plan::backup::db_bytes;
 use crate::plan::previous::keeps;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
-use crate::plan::v2;
+use crate::plan::v2::{self, Basis};
 
 use super::mib;
 use super::restore::Room;
@@ -28,6 +28,7 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
             .iter()
             .any(|other| other.host.name == seat.host.name)
     };
+    let basis = Basis::of(request, work);
     all.iter()
         .flat_map(|seat| {
             let mut needs = Vec::new();
@@ -35,10 +36,11 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
                 needs.extend(release(request, work, seat));
                 needs.push(data(seat));
             }
-            if seat.view.is_some_and(|view| Some(view.id) == work.leader) {
+            let leads = seat.view.is_some_and(|view| Some(view.id) == work.leader);
+            if leads && !v2::is_all(request.facts) {
                 needs.push(backup(seat));
             }
-            if v2::found(request.facts) && v2::way(seat).is_ok() {
+            if v2::is_saved(request.facts) && v2::way(&basis, seat).is_ok() {
                 needs.push(v2_backup(seat));
             }
             host(seat, needs)

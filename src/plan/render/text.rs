@@ -167,8 +167,10 @@ fn order(hop: &Hop) -> String {
         .waves
         .iter()
         .find(|wave| wave.purpose == Purpose::Backup);
+    let snapshot = |step: &Step| matches!(step.action, Action::TakeBackup { .. });
     let leader = backup
         .and_then(|wave| wave.lanes.first())
+        .filter(|lane| lane.steps.iter().any(snapshot))
         .map(|lane| lane.host.as_str());
     match (hosts.last(), leader) {
         (Some(last), Some(leader)) if *last == leader => {
@@ -182,8 +184,12 @@ fn order(hop: &Hop) -> String {
 /// Waves of one purpose that follow each other and do the same on each host.
 fn groups(waves: &[Wave]) -> Vec<&[Wave]> {
     waves
-        .chunk_by(|a, b| a.purpose == b.purpose && a.purpose == Purpose::Member && same(a, b))
+        .chunk_by(|a, b| a.purpose == b.purpose && in_turn(a.purpose) && same(a, b))
         .collect()
+}
+
+fn in_turn(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Member | Purpose::Prepare)
 }
 
 fn same(a: &Wave, b: &Wave) -> bool {
@@ -231,6 +237,7 @@ fn one_block(purpose: Purpose, lanes: &[&Lane], style: Style) -> String {
     let heading = match purpose {
         Purpose::Stage => format!("stage, switching nothing: {}", hosts.join(", ")),
         Purpose::Backup => format!("{}: {}", backed_up(lanes), hosts.join(", ")),
+        Purpose::Prepare => format!("prepare: {}", hosts.join(", then ")),
         Purpose::Member => format!("member by member: {}", hosts.join(", then ")),
         Purpose::Rebuild => format!("all as one, none serves meanwhile: {}", hosts.join(", ")),
         Purpose::Finish => format!("finish: asked through {}", hosts.join(", ")),

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runner::engine::act::file::digest;
-use runner::etcd::{MemberId, Minor, Version};
+use runner::etcd::{MemberId, Minor, Version, dialect};
+use runner::facts::V2Keys;
 use tokio::time::Instant;
 
-use super::inventory::UNIT_FILE;
+use super::inventory::{DROP_IN, UNIT_FILE};
+pub use super::release::{binaries, content, sha256};
 use super::restore::Data;
+use super::traps::{Log, Trap};
 pub use super::unit::Unit;
 
 /// How long a process takes until it answers.
@@ -47,6 +49,8 @@ pub struct Process {
     pub version: Version,
     pub started: Instant,
     pub behaviour: Behaviour,
+    /// Whether it takes raft snapshots after few entries.
+    pub lowered: bool,
 }
 
 /// A host with its member.
@@ -64,6 +68,9 @@ pub struct Host {
     pub applied: u64,
     pub gone_until: Option<Instant>,
     pub log: Vec<String>,
+    /// What its raft log and its database hold.
+    pub raft: Log,
+    pub v2_keys: V2Keys,
     /// What the holder of the lock wrote.
     pub lock: Option<String>,
 }
@@ -79,6 +86,8 @@ pub struct State {
     pub raise_from: Option<Instant>,
     pub behaviours: BTreeMap<Version, Behaviour>,
     pub alarm: bool,
+    /// Whether the first backup is a copy of a stopped member's files.
+    pub copies_stopped: bool,
     /// Backups that were taken and verified.
     pub verified: usize,
     /// Hosts whose running process was stopped, in order.
@@ -89,24 +98,6 @@ pub struct State {
     pub lines: BTreeMap<u64, Minor>,
     /// Whether all members may be stopped.
     pub restoring: bool,
-}
-
-pub fn binaries(version: &Version) -> Vec<&'static str> {
-    let mut names = vec!["etcd", "etcdctl"];
-    if version.minor() >= Minor::new(3, 5) {
-        names.push("etcdutl");
-    }
-    names
-}
-
-/// What a binary holds, here and there.
-pub fn content(name: &str, version: &Version) -> String {
-    format!("{name} {version}\n")
-}
-
-/// Its digest.
-pub fn sha256(name: &str, version: &Version) -> String {
-    digest(&content(name, version))
 }
 
 impl Host {
@@ -125,11 +116,14 @@ impl Host {
                     .checked_sub(Duration::from_secs(3600))
                     .unwrap(),
                 behaviour: Behaviour::Sound,
+                lowered: false,
             }),
             unit: Unit::RUNNING,
             applied: 0,
             gone_until: None,
             log: Vec::new(),
+            raft: Log::of(version),
+            v2_keys: V2Keys::Absent,
             lock: None,
         }
     }
@@ -192,6 +186,7 @@ impl State {
             raise_from: None,
             behaviours: BTreeMap::new(),
             alarm: false,
+            copies_stopped: false,
             verified: 0,
             stops: Vec::new(),
             violations: Vec::new(),
@@ -297,6 +292,10 @@ impl State {
         if self.raise_from.get_or_insert_with(Instant::now).elapsed() >= RAISE {
             self.raise_line(minor);
             self.raise_from = None;
+            let index = self.index;
+            self.hosts
+                .values_mut()
+                .for_each(|host| host.raft.raised(minor, index));
         }
     }
 
@@ -305,11 +304,12 @@ impl State {
         self.judge_start(name);
         let raised = self.line(self.hosts[name].data.now);
         let version = self.hosts[name].installed().cloned();
-        let behaviour = version
+        let mut behaviour = version
             .as_ref()
             .and_then(|v| self.behaviours.get(v))
             .copied()
             .unwrap_or_default();
+        let index = self.index;
         let host = self.host(name);
         let Some(version) = version else {
             host.unit = Unit {
@@ -328,11 +328,19 @@ impl State {
             host.log
                 .push("flag provided but not defined: -enable-v2".to_owned());
             host.unit = Unit::LOOPING;
+        } else if let Some(Trap::Panics(said)) = host.raft.trap(&version) {
+            host.log.push(said.to_owned());
+            host.unit = Unit::FAILED;
         } else {
+            if host.raft.trap(&version) == Some(Trap::NotCapable) {
+                behaviour = Behaviour::NeverHealthy;
+            }
+            host.raft.started(&version, index);
             host.process = Some(Process {
                 version,
                 started: Instant::now(),
                 behaviour,
+                lowered: host.files.contains_key(DROP_IN),
             });
             host.unit = Unit::RUNNING;
         }
@@ -374,10 +382,14 @@ impl State {
         if self.hosts[name].serves() && !down.is_empty() {
             broken.push(format!("{name} was stopped while {down:?} are down"));
         }
-        if self.verified == 0 {
+        if self.verified == 0 && !self.copies_stopped {
             broken.push(format!("{name} was stopped before a verified backup"));
         }
-        if self.leader == Some(self.hosts[name].id()) && self.hosts.len() > 1 {
+        let told = self
+            .hosts
+            .values()
+            .all(|host| host.answers().is_none_or(dialect::moves_leader));
+        if told && self.leader == Some(self.hosts[name].id()) && self.hosts.len() > 1 {
             broken.push(format!("{name} was stopped while it led"));
         }
         self.violations.extend(broken);

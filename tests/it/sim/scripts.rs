@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use runner::engine::act::{backup, check, file, leader, release, unit};
+use runner::engine::act::{backup, backup_v2, check, file, leader, release, remedy, unit};
 use runner::engine::wait;
+use runner::etcd::dialect::Dialect;
 use runner::etcd::{MemberId, Version};
 use runner::facts::observe;
 use runner::facts::parse::frame;
@@ -12,6 +13,7 @@ use runner::transport::{Command, Input, Output, Sink};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::eras;
 use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
 use super::restore;
@@ -60,6 +62,9 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         backup::DIGEST_TITLE => Ok(format!("{}\n", file::digest(&args[0]))),
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
+        backup_v2::TAKE_TITLE => eras::take_v2(state, host, args),
+        remedy::WRITE_TITLE => eras::write_key(state, host),
+        remedy::SNAPSHOT_TITLE => eras::force_snapshot(state, host, args),
         leader::MOVE_TITLE => move_leader(state, host, args),
         unit::START_TITLE => Ok(start(state, host)),
         unit::LOOK_TITLE => Ok(look(state, host)),
@@ -79,12 +84,14 @@ fn see(state: &State, name: &str, full: bool) -> String {
     let Some(version) = host.answers() else {
         return frame("version", 7, "");
     };
+    if eras::spoken(state, name, version) == Dialect::V2 {
+        return eras::see_v2(state, name, version);
+    }
     let header = json!({"cluster_id": host.data.now, "member_id": host.id().0, "revision": state.index, "raft_term": state.term});
-    let page = json!({"etcdserver": version.to_string(), "etcdcluster": format!("{}.0", state.line(host.data.now))});
     let status = json!([{"Endpoint": "http://127.0.0.1:2379", "Status": status(state, name, version, &header)}]);
     let healthy = state.healthy(name);
     let mut frames = vec![
-        frame("version", 0, &page.to_string()),
+        frame("version", 0, &eras::page(state, name, version)),
         frame("etcdctl", 0, "/usr/local/bin/etcdctl"),
         frame("status", 0, &status.to_string()),
         frame("health", i32::from(!healthy), &health(healthy).to_string()),
@@ -232,7 +239,13 @@ fn fetch(args: &[String], output: &Sink) -> String {
     let Sink::File(path) = output else {
         panic!("a fetch without a file")
     };
-    std::fs::write(path, &args[0]).expect("room for the backup");
+    let copied = args[0].ends_with(".v2.tar.gz");
+    let bytes = if copied {
+        eras::copy()
+    } else {
+        args[0].as_bytes()
+    };
+    std::fs::write(path, bytes).expect("room for the backup");
     String::new()
 }
 

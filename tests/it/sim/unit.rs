@@ -1,4 +1,4 @@
-//! Units.
+//! A unit of the simulation.
 
 /// A unit as systemd would tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
