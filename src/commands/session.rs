@@ -72,10 +72,7 @@ impl<'a> Session<'a> {
         let hosts = selected.iter().flat_map(|one| &one.cluster.hosts);
         let transport = Ssh::new(hosts, settings)
             .map_err(|error| Failure::new(Exit::Usage, Problem::of(&error)))?;
-        let signals = Signals::watch().map_err(|error| {
-            let problem = Problem::new("signals cannot be watched").because(error.to_string());
-            Failure::new(Exit::Bug, problem)
-        })?;
+        let signals = Signals::watch().map_err(|error| deaf(&error))?;
         let show = Show::start(context.out.reporters(&context.global));
         Ok(Self {
             context,
@@ -122,6 +119,12 @@ impl<'a> Session<'a> {
         self.locks.release().await;
         self.transport.close().await;
     }
+}
+
+/// Without signals an interrupt would leave a member down, so nothing is begun.
+pub fn deaf(error: &std::io::Error) -> Failure {
+    let problem = Problem::new("signals cannot be watched").because(error.to_string());
+    Failure::new(Exit::Bug, problem)
 }
 
 /// Loads the inventory that the flags name.

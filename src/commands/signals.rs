@@ -1,13 +1,15 @@
-//! SIGINT, SIGTERM and SIGHUP: all ask the run to stop at a safe point.
+//! SIGINT, SIGTERM and SIGHUP: all ask the run to stop at a safe point. SIGTSTP must not stop it anywhere else.
 
 use std::sync::{Arc, OnceLock};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::engine::Interrupt;
 use crate::event::Kind;
 use crate::journal::Recorder;
+use crate::report::Voice;
 
 /// Watches signals for as long as the runtime lives.
 pub struct Signals {
@@ -52,9 +54,20 @@ impl Signals {
         })
     }
 
-    /// From now on interrupts are journaled.
-    pub fn record_to(&self, recorder: Arc<Recorder>) {
+    /// From now on interrupts are journaled, and Ctrl-Z is answered instead of obeyed: a run that sleeps while a
+    /// member is down leaves it down.
+    ///
+    /// # Errors
+    /// The system refuses the handler.
+    pub fn journaled(&self, recorder: Arc<Recorder>, voice: Voice) -> std::io::Result<()> {
         let _ = self.recorder.set(recorder);
+        let mut suspend = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+        tokio::spawn(async move {
+            while suspend.recv().await.is_some() {
+                voice.say("a run that may have a member in hand does not sleep: Ctrl-C stops it at a safe point");
+            }
+        });
+        Ok(())
     }
 
     /// Waits for the first signal.

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::session::Session;
+use super::session::{Session, deaf};
 use crate::error::{Failure, Problem, Result};
 use crate::event::{Ending, Event, FORMAT, Kind};
 use crate::exit::Exit;
@@ -47,7 +47,10 @@ impl<'a> Telling<'a> {
             Journal::create(&context.state_dir, &context.run).map_err(|error| unkept(&error))?;
         let recorder = Arc::new(Recorder::new(journal));
         context.place.journal(recorder.path());
-        session.signals.record_to(Arc::clone(&recorder));
+        let watched = session
+            .signals
+            .journaled(Arc::clone(&recorder), session.voice.clone());
+        watched.map_err(|error| deaf(&error))?;
         let events = recorder.subscribe();
         let voice = session.voice.clone();
         let forwarder = std::thread::spawn(move || {

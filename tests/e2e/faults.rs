@@ -115,14 +115,18 @@ fn the_only_member_that_a_killed_runner_left_stopped_is_started_backed_up_and_up
 }
 
 #[test]
-fn ctrl_c_in_the_middle_finishes_the_member_in_hand_and_the_next_upgrade_the_rest() {
+fn ctrl_c_in_the_middle_finishes_the_member_in_hand_and_ctrl_z_does_not_suspend_it() {
     let cluster = Cluster::start(3, "3.4.23", NEW);
     let run = begin(&cluster, &["upgrade", "--yes", "--settle", "10s"]);
     let in_hand = await_host(&cluster, "no member was switched", |host| {
         installed(&cluster, host) == NEW
     });
+    signal(&run, Signal::TSTP);
     signal(&run, Signal::INT);
-    finish(run).ends_with(130).says("changed: ");
+    finish(run)
+        .ends_with(130)
+        .says("changed: ")
+        .says("does not sleep");
     assert_eq!(running(&cluster, &in_hand).0, NEW);
     let hosts = cluster.shape.hosts();
     let done = hosts.iter().filter(|host| installed(&cluster, host) == NEW);
