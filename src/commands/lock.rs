@@ -81,14 +81,15 @@ pub async fn take_on_hosts(
             .iter()
             .filter(|(_, one)| one.planned.plan.is_some())
     };
+    let mut is_late = false;
     for (selected, _) in due() {
         let cluster = &selected.cluster;
         let transport: Arc<dyn Transport> = session.transport.clone();
         let taking = session.locks.take(&transport, cluster);
         let taken = session.or_interrupt(taking).await?;
-        taken.map_err(|no| not_taken(&cluster.name, no))?;
+        is_late |= taken.map_err(|no| not_taken(&cluster.name, no))?;
     }
-    Ok(due().any(|(_, one)| !one.is_locked && one.looked.elapsed() > FRESH))
+    Ok(is_late || due().any(|(_, one)| !one.is_locked && one.looked.elapsed() > FRESH))
 }
 
 fn not_taken(cluster: &str, no: NotTaken) -> Failure {

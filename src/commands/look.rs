@@ -102,27 +102,47 @@ pub async fn look_with_lock(
     if locked.is_none() && is_complete {
         locked = Some(session.or_interrupt(locking).await?);
     }
-    let (taken, is_locked) = locked.unwrap_or_default();
+    let locked = locked.unwrap_or_default();
+    let answers = if locked.is_late {
+        look(session, cluster, versions).await?
+    } else {
+        answers
+    };
     Ok(Looked {
         answers,
-        taken,
-        is_locked,
+        taken: locked.taken,
+        is_locked: locked.is_held,
     })
 }
 
-/// The lock of another run, and whether ours is held. A host that gives none is told of when it is needed.
-async fn locking(session: &Session<'_>, cluster: &Cluster, lock: LockUse) -> (Option<Taken>, bool) {
+/// What came of taking a lock, or of looking at it.
+#[derive(Default)]
+struct Locked {
+    taken: Option<Taken>,
+    is_held: bool,
+    /// A host has brought up its member meanwhile, so what was seen is not true any more.
+    is_late: bool,
+}
+
+/// A host that gives no lock is told of when it is needed.
+async fn locking(session: &Session<'_>, cluster: &Cluster, lock: LockUse) -> Locked {
+    let mut locked = Locked::default();
     if lock == LockUse::See {
         let own = &session.context.run;
         let seen = lock::look(&*session.transport, cluster, own, session.look_deadline());
-        return (seen.await, false);
+        locked.taken = seen.await;
+        return locked;
     }
     let transport: Arc<dyn Transport> = session.transport.clone();
     match session.locks.take(&transport, cluster).await {
-        Ok(()) => (None, true),
-        Err(NotTaken::Taken(taken)) => (Some(taken), false),
-        Err(_) => (None, false),
+        Ok(is_late) => {
+            locked.is_held = true;
+            locked.is_late = is_late;
+        }
+        Err(NotTaken::Taken(taken)) => locked.taken = Some(taken),
+        Err(_) => {}
     }
+    locked
 }
 
 /// The facts of a cluster whose hosts have all answered.

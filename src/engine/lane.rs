@@ -30,8 +30,24 @@ use crate::transport::Stage;
 /// The most that a guard takes before it refuses.
 pub(super) const GUARD: Duration = Duration::from_secs(30);
 
-/// Runs a lane to its end.
+/// Runs a lane to its end. A rescue that is armed then has nothing to do any more, unless the member was abandoned.
 pub(crate) async fn run(turn: &Turn<'_>) -> End {
+    let end = run_steps(turn).await;
+    let is_abandoned = matches!(
+        &end,
+        End::Failed(Stop {
+            failure: Failure::Abandoned | Failure::Journal(_),
+            ..
+        })
+    );
+    if turn.is_disrupted() && !is_abandoned {
+        let engine = turn.engine;
+        engine.locks.disarm(&engine.transport, turn.host).await;
+    }
+    end
+}
+
+async fn run_steps(turn: &Turn<'_>) -> End {
     let mut begun = Vec::new();
     for (at, step) in turn.lane.steps.iter().enumerate() {
         if !turn.is_disrupted() && turn.engine.interrupt.is_raised() {

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::rescues::Rescues;
 use super::act::{RECONNECT, may_come_back};
 use super::{Engine, Failure};
 use crate::inventory::{Cluster, Host};
@@ -23,6 +24,7 @@ use crate::plan::{Hop, Plan};
 use crate::transport::{Command, Input, Line, Output, Sink, Stage, Stream, Transport, Unreachable};
 
 mod holder;
+mod rescues;
 
 pub use holder::{Holder, Taken, WHO_TITLE, look};
 
@@ -32,6 +34,9 @@ pub const LOCKED_HINT: &str =
 
 /// What to do about hosts that give no lock.
 pub const UNLOCKABLE_HINT: &str = "hosts need `flock` and `systemd-escape`, and room in /run";
+
+/// Why a plan does not hold any more.
+const RESCUED: &str = "a host has brought its member up by itself since the plan was made";
 
 /// The title of [`HOLD`].
 pub const HOLD_TITLE: &str = "hold the lock";
@@ -60,11 +65,11 @@ const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Holds the lock until stdin ends or is silent for too long.
 ///
-/// Arguments: `dir data_dir run words seconds`. Prints `held`, or `taken` and what the holder wrote. A file that was
-/// removed between its opening and its locking does not count, so it is looked at again.
+/// Arguments: `dir data_dir run words seconds`. Prints `taken` and what the holder wrote; or `waiting`, again and again,
+/// while a rescue works; then `held`, `held armed` if this run's own rescue is armed, or `held late` if one was waited
+/// for. A file that was removed between its opening and its locking does not count, so it is looked at again.
 const HOLD: &str = concat!(
-    "set -eu
-",
+    "set -eu\n",
     include_str!("lock/file.sh"),
     include_str!("lock/hold.sh")
 );
@@ -86,6 +91,7 @@ pub struct Locks {
     holder: Holder,
     dir: String,
     held: Mutex<BTreeMap<String, Held>>,
+    rescues: Rescues,
 }
 
 #[derive(Debug)]
@@ -93,6 +99,29 @@ struct Held {
     /// Dropped to let go.
     hold: watch::Sender<bool>,
     task: JoinHandle<Result<Output, Unreachable>>,
+    how: How,
+}
+
+/// What the host said of a rescue when it gave the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// There is none.
+    Plainly,
+    /// This run's own is armed and has not acted.
+    Armed,
+    /// One was at work, so that what was seen before is not true any more.
+    Late,
+}
+
+impl How {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "held" => Some(Self::Plainly),
+            "held armed" => Some(Self::Armed),
+            "held late" => Some(Self::Late),
+            _ => None,
+        }
+    }
 }
 
 impl Locks {
@@ -102,6 +131,7 @@ impl Locks {
             holder,
             dir: DIR.to_owned(),
             held: Mutex::default(),
+            rescues: Rescues::default(),
         }
     }
 
@@ -113,7 +143,8 @@ impl Locks {
     }
 
     /// Takes the lock of every host that it has not, all side by side. Of two runs that begin together the earlier one
-    /// gets all, see [`Holder::precedes`].
+    /// gets all, see [`Holder::precedes`]. Says whether a rescue was waited for, so that what was seen of the cluster
+    /// before is not true any more.
     ///
     /// # Errors
     /// [`NotTaken`]; what was taken by then is let go.
@@ -121,10 +152,18 @@ impl Locks {
         &self,
         transport: &Arc<dyn Transport>,
         cluster: &Cluster,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<bool, NotTaken> {
+        self.take_of(transport, &cluster.hosts).await
+    }
+
+    async fn take_of(
+        &self,
+        transport: &Arc<dyn Transport>,
+        hosts: &[Host],
+    ) -> Result<bool, NotTaken> {
         let mut held = self.held.lock().await;
         let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
-        let missing = cluster.hosts.iter().filter(is_missing);
+        let missing = hosts.iter().filter(is_missing);
         let mut taking: FuturesUnordered<_> = missing
             .map(|host| async move { (host, self.hold(transport, host).await) })
             .collect();
@@ -140,8 +179,9 @@ impl Locks {
             }
         }
         drop(taking);
+        let is_late = got.values().any(|lock: &Held| lock.how == How::Late);
         held.extend(got);
-        Ok(())
+        Ok(is_late)
     }
 
     /// Whether the locks of all hosts are held, as far as this side knows.
@@ -153,6 +193,7 @@ impl Locks {
 
     /// Lets go of everything and waits until the hosts have cleaned up.
     pub async fn release(&self) {
+        self.rescues.settle().await;
         let_go(std::mem::take(&mut *self.held.lock().await)).await;
     }
 
@@ -193,12 +234,22 @@ impl Locks {
         let command = self.command(host, watched, tell);
         let (transport, name) = (Arc::clone(transport), host.name.clone());
         let task = tokio::spawn(async move { transport.run(&name, command).await });
-        match timeout(PATIENCE, next_line(&mut printed)).await {
-            Ok(Some(word)) if word == "held" => Ok(Held { hold, task }),
-            Ok(word) => Err(refusal(&host.name, task, &mut printed, word).await),
-            Err(_) => {
-                task.abort();
-                Err(NotTaken::Unreachable(late(&host.name)))
+        loop {
+            let word = timeout(PATIENCE, next_line(&mut printed)).await;
+            match word.as_ref().map(|word| word.as_deref()) {
+                Ok(Some("waiting")) => {}
+                Ok(Some(told)) if How::parse(told).is_some() => {
+                    let how = How::parse(told).unwrap_or(How::Plainly);
+                    return Ok(Held { hold, task, how });
+                }
+                Ok(word) => {
+                    let word = word.map(str::to_owned);
+                    return Err(refusal(&host.name, task, &mut printed, word).await);
+                }
+                Err(_) => {
+                    task.abort();
+                    return Err(NotTaken::Unreachable(late(&host.name)));
+                }
             }
         }
     }
@@ -229,7 +280,7 @@ impl Held {
 
 /// Lets go of locks and waits until the hosts have cleaned up.
 async fn let_go(held: BTreeMap<String, Held>) {
-    let gone = held.into_values().map(|Held { hold, task }| {
+    let gone = held.into_values().map(|Held { hold, task, .. }| {
         drop(hold);
         timeout(LETTING_GO, task)
     });
@@ -301,6 +352,9 @@ impl From<NotTaken> for Failure {
 impl Engine {
     /// Takes the locks that are not held yet, or not any more: of all hosts for a plan that stops members; else of those
     /// that the plan touches, so that a host that is gone keeps nobody from a backup.
+    ///
+    /// # Errors
+    /// As [`Locks::take`]; and a refusal if a rescue has changed what the plan was made for.
     pub(crate) async fn lock(&self, cluster: &Cluster, plan: &Plan) -> Result<(), Failure> {
         let steps = || plan.hops.iter().flat_map(Hop::steps);
         let mut concerned = cluster.clone();
@@ -309,7 +363,10 @@ impl Engine {
             concerned.hosts.retain(is_touched);
         }
         let taken = self.locks.take(&self.transport, &concerned);
-        Ok(self.unless_abandoned(taken).await??)
+        if self.unless_abandoned(taken).await?? {
+            return Err(Failure::Refused(RESCUED.to_owned()));
+        }
+        Ok(())
     }
 }
 

@@ -28,11 +28,11 @@ mod ending;
 pub mod guard;
 pub mod lane;
 pub mod lock;
+pub mod rescue;
 pub mod undo;
 pub mod wait;
 
 pub use cancel::Interrupt;
-use lock::Locks;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub struct Engine {
     /// Where fetched backups go, under `backups/<cluster>/`.
     pub state_dir: PathBuf,
     /// The locks on the hosts; those that are not held yet are taken before the first step.
-    pub locks: Arc<Locks>,
+    pub locks: Arc<lock::Locks>,
 }
 
 impl std::fmt::Debug for Engine {

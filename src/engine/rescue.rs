@@ -10,34 +10,17 @@
 //! behind whose start only a backup leads back. What another run must do about it is in the lock: a run that finds a
 //! rescue armed or at work waits until the member is up, and looks then.
 
+use std::time::Duration;
+
 use super::act::Turn;
 use super::act::release;
 use super::act::unit::show;
-use super::lock::{DIR, Locks};
 use crate::inventory::Host;
 use crate::plan::{Action, Step, StepId, Undo};
 use crate::transport::Command;
 
 /// The title of [`DISARM`].
 pub const DISARM_TITLE: &str = "disarm the rescue";
-
-/// Defines `arm`, for a script that stops a unit; it does not return if the rescue could not be armed.
-macro_rules! arm {
-    () => {
-        concat!(
-            include_str!("rescue/arm.sh"),
-            include_str!("lock/file.sh"),
-            r#"
-  launch "$@" 2>/dev/null && return 0
-  systemctl stop -- "$rescue" 2>/dev/null || :
-  systemctl reset-failed -- "$rescue" 2>/dev/null || :
-  launch "$@" || die "the rescue cannot be armed, so \`$unit\` is not stopped"
-}
-"#
-        )
-    };
-}
-pub(crate) use arm;
 
 /// Arguments: `dir data_dir run unit seconds`, the number of files that steps of the lane write and their paths; then,
 /// if there is a way back, the script that switches to the old release and its arguments.
@@ -53,6 +36,7 @@ const DISARM: &str = concat!(
     "set -eu\n",
     include_str!("lock/file.sh"),
     r#"
+paths "$1" "$2"
 { IFS= read -r by <"$kept/run"; } 2>/dev/null || exit 0
 [ "$by" = "$3" ] || exit 0
 systemctl stop -- "$rescue" 2>/dev/null || :
@@ -81,7 +65,7 @@ pub(crate) fn arguments(turn: &Turn<'_>, stop: StepId, dir: &str, run: &str) -> 
     let host = turn.host;
     let head = [RESCUE, dir, &host.data_dir, run, &host.unit].map(str::to_owned);
     let tail = [patience.to_string(), files.len().to_string()];
-    let back = back.map(|action| switch_back(turn, action));
+    let back = back.map(switch_back);
     head.into_iter()
         .chain(tail)
         .chain(files)
@@ -125,7 +109,7 @@ fn file(step: &Step) -> Option<String> {
     }
 }
 
-fn switch_back(turn: &Turn<'_>, action: &Action) -> Vec<String> {
+fn switch_back(action: &Action) -> Vec<String> {
     let Action::SwitchRelease {
         version,
         install_dir,
@@ -136,9 +120,13 @@ fn switch_back(turn: &Turn<'_>, action: &Action) -> Vec<String> {
     else {
         return Vec::new();
     };
-    let _ = turn;
     let arguments = release::switch_arguments(version, install_dir, bin_dir, files, remove);
     std::iter::once(release::SWITCH.to_owned())
         .chain(arguments)
         .collect()
+}
+
+/// The command that ends the rescue of a run.
+pub(super) fn disarm(host: &Host, dir: &str, run: &str, deadline: Duration) -> Command {
+    Command::read(DISARM_TITLE, DISARM, deadline).args([dir, &host.data_dir, run])
 }

@@ -19,6 +19,7 @@ mod rehearse;
 mod releases;
 #[path = "../it/releases_server.rs"]
 mod releases_server;
+mod rescue;
 mod rollback;
 mod templates;
 mod tls;

@@ -1,3 +1,4 @@
+paths "$1" "$2"
 umask 077
 run=$3 words=$4 silence=$5
 die() { printf '%s\n' "$1" >&2; exit 1; }

@@ -1,4 +1,4 @@
-# Arms the rescue. Arguments: its script, then its arguments.
+# Defines `arm`, which arms the rescue or ends the script that wanted it. Arguments: the rescue's script, then its own.
 keep() {
   shift 5
   rm -rf -- "$kept"
@@ -34,3 +34,9 @@ arm() {
   script=$1
   shift
   run=$3
+  paths "$1" "$2"
+  launch "$@" 2>/dev/null && return 0
+  systemctl stop -- "$rescue" 2>/dev/null || :
+  systemctl reset-failed -- "$rescue" 2>/dev/null || :
+  launch "$@" || die "the rescue cannot be armed, so \`$unit\` is not stopped"
+}

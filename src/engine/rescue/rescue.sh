@@ -1,3 +1,4 @@
+paths "$1" "$2"
 run=$3 unit=$4 patience=$5
 shift 5
 umask 077

@@ -16,6 +16,7 @@ pub mod facts;
 mod hold;
 pub mod inventory;
 pub mod model;
+pub mod rescue;
 mod scripts;
 
 /// What goes wrong at a command.
@@ -125,6 +126,14 @@ impl SimCluster {
     /// Waits until a fault kills the runner.
     pub async fn killed(&self) {
         self.killed.notified().await;
+    }
+
+    /// Waits until no host has a rescue armed or at work.
+    pub async fn rescued(&self) {
+        let is_open = |host: &model::Host| host.rescue.is_some();
+        while self.state().hosts.values().any(is_open) {
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     fn note(&self, host: &str, command: &Command) -> Option<Fault> {

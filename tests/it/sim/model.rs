@@ -8,6 +8,7 @@ use runner::etcd::{MemberId, Minor, Version};
 use tokio::time::Instant;
 
 use super::inventory::UNIT_FILE;
+use super::rescue::Rescue;
 
 /// How long a process takes until it answers.
 const BOOT: Duration = Duration::from_millis(300);
@@ -73,6 +74,8 @@ pub struct Host {
     pub log: Vec<String>,
     /// What the holder of the lock wrote.
     pub lock: Option<String>,
+    /// What brings the member up if its run is gone.
+    pub rescue: Option<Rescue>,
 }
 
 /// The cluster.
@@ -161,6 +164,7 @@ impl Host {
             gone_until: None,
             log: Vec::new(),
             lock: None,
+            rescue: None,
         }
     }
 
@@ -252,6 +256,7 @@ impl State {
         self.elect();
         self.replicate();
         self.raise_cluster_version();
+        self.rescue();
     }
 
     fn processes_end(&mut self) {

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use runner::engine::act::{backup, check, file, leader, release, unit};
+use runner::engine::rescue as engine_rescue;
 use runner::engine::wait;
 use runner::etcd::{MemberId, Version};
 use runner::facts::observe;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
+use super::rescue;
 
 type Answer = Result<String, String>;
 
@@ -27,7 +29,7 @@ pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output 
         }
         unit::STOP_TITLE => {
             sleep(Duration::from_millis(100)).await;
-            Ok(stop(&mut state.lock().unwrap(), host))
+            Ok(stop(&mut state.lock().unwrap(), host, &command.args))
         }
         _ => at_once(&mut state.lock().unwrap(), host, command),
     };
@@ -60,6 +62,10 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
         leader::MOVE_TITLE => move_leader(state, host, args),
+        engine_rescue::DISARM_TITLE => {
+            rescue::disarm(state, host, &args[2]);
+            Ok(String::new())
+        }
         unit::START_TITLE => Ok(start(state, host)),
         unit::LOOK_TITLE => Ok(look(state, host)),
         file::WRITE_TITLE => write(state, host, args, &command.input),
@@ -180,7 +186,7 @@ fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answ
     Ok(String::new())
 }
 
-fn switch(state: &mut State, name: &str, args: &[String]) -> Answer {
+pub fn switch(state: &mut State, name: &str, args: &[String]) -> Answer {
     let release = version(&args[1]);
     let at = args.iter().position(|arg| arg == "--").expect("a divider");
     if state.hosts[name].process.is_some() {
@@ -261,8 +267,14 @@ fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
     Ok(String::new())
 }
 
-fn stop(state: &mut State, name: &str) -> String {
+fn stop(state: &mut State, name: &str, args: &[String]) -> String {
     state.tick();
+    if args.len() > 1 {
+        rescue::arm(state, name, &args[1..]);
+    } else if state.hosts[name].rescue.is_none() {
+        let what = format!("{name} was stopped with nothing to bring it up again");
+        state.violations.push(what);
+    }
     let same = match state.hosts[name].unit.active {
         "inactive" | "failed" => "same\n",
         _ => "",
