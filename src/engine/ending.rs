@@ -62,6 +62,9 @@ pub(crate) async fn tell(
             if matches!(stop.repair, Repair::TooLate(_)) {
                 ending.hint = onwards(stop, plan, ledger);
             }
+            if engine.locks.is_armed(&stop.host) {
+                ending.hint = rescued(&stop.host, &ending.hint);
+            }
         }
     }
     ending
@@ -200,6 +203,12 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
         ending.causes.extend(more.iter().cloned());
     }
     ending.hint = hint(stop, healthy, plan);
+}
+
+fn rescued(host: &str, hint: &str) -> String {
+    format!(
+        "if the member on `{host}` is down, the host brings it up by itself within a minute\n{hint}"
+    )
 }
 
 /// The two ways that are left once the old release must not come back.

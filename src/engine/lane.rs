@@ -30,21 +30,26 @@ use crate::transport::Stage;
 /// The most that a guard takes before it refuses.
 pub(super) const GUARD: Duration = Duration::from_secs(30);
 
-/// Runs a lane to its end. A rescue that is armed then has nothing to do any more, unless the member was abandoned.
+/// Runs a lane to its end. A rescue that is armed has nothing to do then, unless nobody could finish the member.
 pub(crate) async fn run(turn: &Turn<'_>) -> End {
     let end = run_steps(turn).await;
-    let is_abandoned = matches!(
-        &end,
-        End::Failed(Stop {
-            failure: Failure::Abandoned | Failure::Journal(_),
-            ..
-        })
-    );
-    if turn.is_disrupted() && !is_abandoned {
+    if turn.is_disrupted() && !is_open(&end) {
         let engine = turn.engine;
         engine.locks.disarm(&engine.transport, turn.host).await;
     }
     end
+}
+
+/// Whether the member was given up before it was finished or put back.
+fn is_open(end: &End) -> bool {
+    let End::Failed(stop) = end else {
+        return false;
+    };
+    match stop.failure {
+        Failure::Abandoned | Failure::Journal(_) => true,
+        Failure::Unreachable(_) => matches!(stop.repair, Repair::Failed(_)),
+        _ => false,
+    }
 }
 
 async fn run_steps(turn: &Turn<'_>) -> End {

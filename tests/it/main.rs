@@ -5,6 +5,7 @@ mod cli;
 mod engine;
 mod engine_bench;
 mod engine_locks;
+mod engine_rescue;
 mod engine_rig;
 mod engine_scripts;
 mod engine_stops;

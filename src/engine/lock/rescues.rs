@@ -15,7 +15,7 @@ use crate::inventory::Host;
 use crate::transport::{Command, Transport};
 
 /// The most that disarming may take once the host is asked.
-const DISARM: Duration = Duration::from_secs(30);
+const DISARM: Duration = Duration::from_secs(20);
 
 /// Rescues by host.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Rescues {
     /// Waits until all that are to be disarmed are.
     pub(super) async fn settle(&self) {
         let mut disarming = self.disarming.lock().await;
-        let _ = timeout(RECONNECT, async {
+        let _ = timeout(DISARM, async {
             while disarming.join_next().await.is_some() {}
         })
         .await;
@@ -50,6 +50,11 @@ impl Locks {
     /// Notes that a host brings its member up by itself if this run is gone.
     pub(crate) fn note_armed(&self, host: &str) {
         self.rescues.armed().insert(host.to_owned());
+    }
+
+    /// Whether a host still brings its member up by itself.
+    pub(crate) fn is_armed(&self, host: &str) -> bool {
+        self.rescues.armed().contains(host)
     }
 
     /// Disarms a host's rescue beside whatever comes next; [`Self::release`] waits for it. If the host cannot be asked
