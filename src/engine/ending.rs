@@ -95,6 +95,7 @@ pub(crate) async fn not_begun(
         Failure::Locked(_) => (Exit::Locked, LOCKED_HINT.to_owned()),
         Failure::Unreachable(unreachable) => (Exit::Unreachable, unreachable.hint.clone()),
         Failure::Abandoned => (Exit::Interrupted, String::new()),
+        Failure::Refused(_) => (Exit::Refused, "run the same command again".to_owned()),
         _ => (Exit::Refused, UNLOCKABLE_HINT.to_owned()),
     };
     let mut causes = failure.causes();

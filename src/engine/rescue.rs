@@ -3,11 +3,12 @@
 //! The script that stops a member first arms the *rescue*, a transient unit of systemd that does nothing while the run
 //! holds the host's lock ([`super::lock`]). The lock dies with the run, or with its connection; a run that is merely
 //! slow keeps it. Once nobody has held it for 15 s, the rescue takes the lock itself, so that neither this run nor
-//! another can come between, and starts the unit: with whatever `bin_dir` leads to. If that does not come up, it puts
-//! back what was there when it was armed, the release and the files, and starts that.
+//! another can come between. If the run has not started the unit again, the rescue puts back what was there when it was
+//! armed, the release and the files, and starts that: nothing half done is ever started. If the run has, the unit is
+//! started as it is, and what was there is put back only if that does not come up.
 //!
-//! It starts nothing but the unit, so there are never two processes on one data folder. It puts nothing back in the lane
-//! behind whose start only a backup leads back. What another run must do about it is in the lock: a run that finds a
+//! It starts nothing but the unit, so there are never two processes on one data folder. It puts nothing back behind a
+//! start that only a backup leads back from. What another run must do about it is in the lock: a run that finds a
 //! rescue armed or at work waits until the member is up, and looks then.
 
 use std::time::Duration;
@@ -22,7 +23,8 @@ use crate::transport::Command;
 /// The title of [`DISARM`].
 pub const DISARM_TITLE: &str = "disarm the rescue";
 
-/// Arguments: `dir data_dir run unit seconds`, the number of files that steps of the lane write and their paths; then,
+/// Arguments: `dir data_dir run unit seconds returns`, where `returns` is `yes` if there is a way back even behind the
+/// start; the number of files that steps of the lane write and their paths; then,
 /// if there is a way back, the script that switches to the old release and its arguments.
 const RESCUE: &str = concat!(
     "set -u\n",
@@ -60,12 +62,16 @@ pub(crate) fn arguments(turn: &Turn<'_>, stop: StepId, dir: &str, run: &str) -> 
     let is_last = open
         .iter()
         .any(|step| turn.hop.point_of_no_return == Some(step.id));
-    let back = if is_last { None } else { way_back(&open) };
+    let returns = if is_last { "no" } else { "yes" };
     let files: Vec<String> = open.iter().filter_map(|step| file(step)).collect();
     let host = turn.host;
     let head = [RESCUE, dir, &host.data_dir, run, &host.unit].map(str::to_owned);
-    let tail = [patience.to_string(), files.len().to_string()];
-    let back = back.map(switch_back);
+    let tail = [
+        patience.to_string(),
+        returns.to_owned(),
+        files.len().to_string(),
+    ];
+    let back = way_back(&open).map(switch_back);
     head.into_iter()
         .chain(tail)
         .chain(files)

@@ -1,5 +1,7 @@
 //! A host brings its member up by itself if the run that stopped it is gone.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -7,7 +9,7 @@ use runner::lab::writer::Writer;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Cluster;
-use crate::common::run::{begin, finish, installed, runner, running};
+use crate::common::run::{begin, begin_with, finish, installed, inventory, runner, running};
 
 const OLD: &str = "3.4.23";
 const NEW: &str = "3.5.16";
@@ -119,18 +121,41 @@ fn a_run_that_comes_right_after_a_killed_one_waits_for_the_member_and_completes(
     gets_home(&cluster);
 }
 
+/// An inventory by which two files belong to the upgrade: one that is there, one that is not.
+fn with_files(cluster: &Cluster) -> PathBuf {
+    let folder = cluster.lab.folder().join("files");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("file.j2"), "new\n").unwrap();
+    let file = |name: &str| {
+        format!(
+            "[[defaults.templates.files]]\nsrc = \"{}/file.j2\"\ndest = \"/etc/etcd/{name}\"\nmode = \"0644\"\n\
+             owner = \"root:root\"\n",
+            folder.display()
+        )
+    };
+    for host in cluster.shape.hosts() {
+        let script = "mkdir -p /etc/etcd && echo old > /etc/etcd/there.conf && chmod 600 /etc/etcd/there.conf";
+        cluster.lab.sh(&host, script).unwrap();
+    }
+    inventory(cluster, "with-files", |text| {
+        format!("{text}\n{}{}", file("there.conf"), file("gone.conf"))
+    })
+}
+
 #[test]
 fn what_was_there_is_put_back_where_the_new_release_does_not_come_up_and_nobody_is_there() {
     let cluster = Cluster::start(3, OLD, NEW);
-    drop_in(
-        &cluster,
-        "ExecStartPre=/bin/sh -c \"! /usr/local/bin/etcd --version | grep -q 3.5.16\"",
-    );
-    let run = begin(&cluster, &["upgrade", "--yes"]);
+    // Long enough to be killed before the run notices.
+    let refuses = "if /usr/local/bin/etcd --version | grep -q 3.5.16; then sleep 3; exit 1; fi";
+    drop_in(&cluster, &format!("ExecStartPre=/bin/sh -c \"{refuses}\""));
+    let inventory = with_files(&cluster);
+    let run = begin_with(&cluster, &inventory, &["upgrade", "--yes"]);
     let switched = await_host(&cluster, "no member was switched", |host| {
-        installed(&cluster, host) == NEW
+        cluster.lab.sh(host, "test -e /etc/etcd/gone.conf").is_ok()
+            && state(&cluster, host) == "activating"
     });
     let killed = kill(run);
+    assert_eq!(installed(&cluster, &switched), NEW);
     await_host(&cluster, "the member is not brought up", |host| {
         host == switched && installed(&cluster, host) == OLD && answers(&cluster, host)
     });
@@ -139,6 +164,9 @@ fn what_was_there_is_put_back_where_the_new_release_does_not_come_up_and_nobody_
     await_host(&cluster, "the rescue does not end", |host| {
         host == switched && ours(&cluster, host).is_empty()
     });
+    let look = "cd /etc/etcd && ls -A && cat there.conf && stat -c %a there.conf";
+    let files = cluster.lab.sh(&switched, look).unwrap();
+    assert_eq!(files, "there.conf\nold\n600\n");
     no_drop_in(&cluster);
     gets_home(&cluster);
 }

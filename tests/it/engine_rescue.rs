@@ -61,7 +61,7 @@ async fn where_the_new_release_does_not_come_up_the_old_one_and_its_files_are_pu
     let crashes = Behaviour::CrashesAtStart;
     rig.sim.state().behaviours.insert(new(), crashes);
     let before = rig.sim.state().hosts["etcd-1"].files.clone();
-    killed_after(&mut rig, SWITCH_TITLE, "etcd-1").await;
+    killed_after(&mut rig, START_TITLE, "etcd-1").await;
     assert_eq!(rig.sim.state().hosts["etcd-1"].installed(), Some(&new()));
     up(&rig.sim, "etcd-1").await;
     rig.sim.rescued().await;
@@ -69,6 +69,21 @@ async fn where_the_new_release_does_not_come_up_the_old_one_and_its_files_are_pu
     assert_eq!(state.hosts["etcd-1"].answers(), Some(&old()));
     assert_eq!(state.hosts["etcd-1"].files, before);
     assert_eq!(state.violations, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_half_done_is_never_started_not_even_on_the_last_member() {
+    for host in ["etcd-1", "etcd-2"] {
+        let mut rig = Rig::new(3);
+        let before = rig.sim.state().hosts[host].files.clone();
+        killed_after(&mut rig, SWITCH_TITLE, host).await;
+        assert_eq!(rig.sim.state().hosts[host].installed(), Some(&new()));
+        up(&rig.sim, host).await;
+        let now = rig.sim.state().hosts[host].clone();
+        assert_eq!(now.answers(), Some(&old()), "{host}");
+        assert_eq!(now.files, before, "{host}");
+        assert_eq!(rig.upgrade().await.status, 0, "{host}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

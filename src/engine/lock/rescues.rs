@@ -1,9 +1,10 @@
 //! The rescues that this run has armed: each is disarmed while the run goes on, and waits for as long as the lock is held.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex as Plain, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,8 +22,8 @@ const DISARM: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(super) struct Rescues {
     armed: Plain<BTreeSet<String>>,
-    /// Ended with us, as if the run were killed.
-    disarming: Mutex<JoinSet<()>>,
+    /// By host; ended with us, as if the run were killed.
+    disarming: Mutex<BTreeMap<String, JoinSet<()>>>,
 }
 
 impl Rescues {
@@ -32,16 +33,25 @@ impl Rescues {
 
     /// Waits until all that are to be disarmed are.
     pub(super) async fn settle(&self) {
-        let mut disarming = self.disarming.lock().await;
-        let _ = timeout(DISARM, async {
-            while disarming.join_next().await.is_some() {}
-        })
-        .await;
-        disarming.shutdown().await;
+        let disarming = std::mem::take(&mut *self.disarming.lock().await);
+        join_all(disarming.into_values().map(ended)).await;
     }
 }
 
+async fn ended(mut disarming: JoinSet<()>) {
+    let ended = async { while disarming.join_next().await.is_some() {} };
+    let _ = timeout(DISARM, ended).await;
+}
+
 impl Locks {
+    /// Waits until an earlier rescue of the host is disarmed, which must not meet the next one.
+    pub(crate) async fn before_arming(&self, host: &str) {
+        let disarming = self.rescues.disarming.lock().await.remove(host);
+        if let Some(disarming) = disarming {
+            ended(disarming).await;
+        }
+    }
+
     /// What the script that stops a member is told of the rescue: folder of the locks, and the run.
     pub(crate) fn rescue_keys(&self) -> (&str, &str) {
         (&self.dir, &self.holder.run)
@@ -64,6 +74,7 @@ impl Locks {
         let command = rescue::disarm(host, &self.dir, &self.holder.run, DISARM);
         let (transport, name) = (Arc::clone(transport), host.name.clone());
         let mut disarming = self.rescues.disarming.lock().await;
+        let disarming = disarming.entry(host.name.clone()).or_default();
         disarming.spawn(async move { insist(&*transport, &name, command).await });
     }
 

@@ -1,6 +1,6 @@
 # Defines `arm`, which arms the rescue or ends the script that wanted it. Arguments: the rescue's script, then its own.
 keep() {
-  shift 5
+  shift 6
   rm -rf -- "$kept"
   (umask 077 && mkdir -p -- "$kept") || return 1
   count=$1 at=0
@@ -10,6 +10,7 @@ keep() {
     [ ! -e "$1" ] || cp -pP -- "$1" "$kept/$at" || return 1
     shift
   done
+  prop "$unit" InactiveExitTimestampMonotonic >"$kept/began"
   printf '%s\n' "$run" >"$kept/run"
 }
 launch() {

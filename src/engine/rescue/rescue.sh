@@ -1,6 +1,6 @@
 paths "$1" "$2"
-run=$3 unit=$4 patience=$5
-shift 5
+run=$3 unit=$4 patience=$5 returns=$6
+shift 6
 umask 077
 claimed='' words='{}'
 clean() {
@@ -86,9 +86,20 @@ back() {
   systemctl daemon-reload
 }
 
+# Whether somebody has started the unit since it was stopped: then every step before the start was done.
+started() { [ "$(prop "$unit" InactiveExitTimestampMonotonic)" != "$(cat -- "$kept/began")" ]; }
+has_back() { [ "$#" -gt "$(($1 + 1))" ]; }
+
+if has_back "$@" && ! started; then
+  echo "run $run is gone, so what was there is put back and $unit started"
+  back "$@"
+  up
+  comes_up
+  exit 0
+fi
 echo "run $run is gone, so $unit is started"
 up
-if ! comes_up && [ "$#" -gt "$(($1 + 1))" ]; then
+if ! comes_up && has_back "$@" && [ "$returns" = yes ]; then
   echo "$unit does not come up, so what was there is put back"
   back "$@" && up
   comes_up

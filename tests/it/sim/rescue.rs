@@ -21,6 +21,9 @@ pub struct Rescue {
     pub run: String,
     /// Whether somebody waits for its end.
     pub wanted: bool,
+    /// Whether the run has started the unit since.
+    pub is_started: bool,
+    returns: bool,
     files: Vec<(String, Option<String>)>,
     back: Option<Vec<String>>,
     silent_since: Option<Instant>,
@@ -36,8 +39,8 @@ enum Stage {
 
 /// Arms a rescue as the script that stops a unit does.
 pub fn arm(state: &mut State, name: &str, args: &[String]) {
-    let count: usize = args[6].parse().expect("a number of files");
-    let (files, back) = args[7..].split_at(count);
+    let count: usize = args[7].parse().expect("a number of files");
+    let (files, back) = args[8..].split_at(count);
     let host = state.host(name);
     let files = files
         .iter()
@@ -45,6 +48,8 @@ pub fn arm(state: &mut State, name: &str, args: &[String]) {
     host.rescue = Some(Rescue {
         run: args[3].clone(),
         wanted: false,
+        is_started: false,
+        returns: args[6] == "yes",
         files: files.collect(),
         back: (!back.is_empty()).then(|| back[1..].to_vec()),
         silent_since: None,
@@ -88,14 +93,13 @@ impl State {
         match rescue.stage {
             Stage::Waits => {
                 if self.is_due(name, rescue) {
-                    self.bring_up(name);
-                    rescue.stage = Stage::Started(Instant::now());
+                    rescue.stage = self.act(name, rescue);
                 }
                 true
             }
             Stage::Started(since) if is_up => since.elapsed() < steady,
             Stage::Started(_) => {
-                let Some(back) = rescue.back.take() else {
+                let Some(back) = rescue.back.take().filter(|_| rescue.returns) else {
                     return false;
                 };
                 self.put_back(name, rescue, &back);
@@ -123,6 +127,15 @@ impl State {
         }
         *lock = Some(format!("{run} rescue\n{{}}\n"));
         true
+    }
+
+    fn act(&mut self, name: &str, rescue: &Rescue) -> Stage {
+        if let Some(back) = rescue.back.as_deref().filter(|_| !rescue.is_started) {
+            self.put_back(name, rescue, back);
+            return Stage::PutBack(Instant::now());
+        }
+        self.bring_up(name);
+        Stage::Started(Instant::now())
     }
 
     fn bring_up(&mut self, name: &str) {

@@ -290,6 +290,9 @@ fn reload(state: &mut State, name: &str) -> String {
 }
 
 fn start(state: &mut State, name: &str) -> String {
+    if let Some(rescue) = &mut state.host(name).rescue {
+        rescue.is_started = true;
+    }
     if state.hosts[name].unit.active == "active" {
         return "same\n".to_owned();
     }
