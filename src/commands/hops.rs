@@ -6,7 +6,7 @@ use super::decide::{Decision, Goal, accepted, decide};
 use super::session::Session;
 use super::telling::Telling;
 use super::upgrade::tell_plan;
-use crate::engine::{Engine, Now};
+use crate::engine::{Engine, Now, Packs};
 use crate::error::{Failure, Result};
 use crate::event::Ending;
 use crate::exit::Exit;
@@ -66,6 +66,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
         recorder,
         interrupt: session.signals.interrupt.clone(),
         binaries: decision.binaries.clone(),
+        packs: Arc::new(Packs::new(session.context.state_dir.clone())),
         state_dir: session.context.state_dir.clone(),
         locks: Arc::clone(&session.locks),
     }

@@ -23,6 +23,7 @@ pub mod client;
 pub mod digest;
 pub mod file;
 pub mod leader;
+pub mod pack;
 pub mod release;
 pub mod retention;
 pub mod unit;

@@ -32,6 +32,7 @@ pub mod rescue;
 pub mod undo;
 pub mod wait;
 
+pub use act::pack::Packs;
 pub use cancel::Interrupt;
 
 /// Carries out plans.
@@ -45,6 +46,8 @@ pub struct Engine {
     pub interrupt: Interrupt,
     /// Binaries of releases on this machine, by SHA-256 in hex: what `StageRelease` sends.
     pub binaries: BTreeMap<String, PathBuf>,
+    /// The same made smaller, for hosts behind slow links.
+    pub packs: Arc<Packs>,
     /// Where fetched backups go, under `backups/<cluster>/`.
     pub state_dir: PathBuf,
     /// The locks on the hosts; those that are not held yet are taken before the first step.

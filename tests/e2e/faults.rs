@@ -115,6 +115,19 @@ fn the_only_member_that_a_killed_runner_left_stopped_is_started_backed_up_and_up
 }
 
 #[test]
+fn over_a_slow_link_the_binaries_go_compressed() {
+    let cluster = Cluster::start(1, "3.4.23", NEW);
+    let host = cluster.shape.hosts()[0].clone();
+    cluster.lab.slow_link(&host, "20mbit").unwrap();
+    let args = ["upgrade", "--yes", "--acknowledge", "SINGLE_MEMBER"];
+    runner(&cluster, &args)
+        .ends_with(0)
+        .says("compressed for a slow link");
+    assert_eq!(running(&cluster, &host).0, NEW);
+    assert_eq!(litter(&cluster, &host), "");
+}
+
+#[test]
 fn ctrl_c_in_the_middle_finishes_the_member_in_hand_and_ctrl_z_does_not_suspend_it() {
     let cluster = Cluster::start(3, "3.4.23", NEW);
     let run = begin(&cluster, &["upgrade", "--yes", "--settle", "10s"]);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runner::engine::lock::Locks;
-use runner::engine::{Engine, Interrupt};
+use runner::engine::{Engine, Interrupt, Packs};
 use runner::etcd::{MemberId, Version};
 use runner::event::Kind;
 use runner::facts::Arch;
@@ -176,6 +176,7 @@ impl Bench {
             recorder: recorder.clone(),
             interrupt: Interrupt::new(),
             binaries,
+            packs: Arc::new(Packs::new(std::env::temp_dir())),
             state_dir: self.dir.path().join("state"),
             locks: Arc::new(Locks::new(holder("run")).in_folder(self.path("locks"))),
         };

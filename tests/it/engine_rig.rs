@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runner::engine::lock::{Holder, Locks};
-use runner::engine::{Engine, Interrupt};
+use runner::engine::{Engine, Interrupt, Packs};
 use runner::etcd::Version;
 use runner::event::{Ending, Event};
 use runner::journal::{self, Journal, Recorder};
@@ -91,6 +91,7 @@ impl Rig {
             recorder: Arc::new(Recorder::new(journal)),
             interrupt: self.interrupt.clone(),
             binaries: self.binaries(),
+            packs: Arc::new(Packs::new(self.dir.path().to_owned())),
             state_dir: self.dir.path().to_owned(),
             locks: Arc::new(Locks::new(holder(&format!("run-{}", self.runs)))),
         }

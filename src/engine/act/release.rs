@@ -1,13 +1,15 @@
 //! Releases on a host: keep the installed one, stage a new one, switch to a staged one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
+use super::backup::local;
 use super::digest::sum;
+use super::pack::{self, probe};
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
 use crate::plan::Outcome;
@@ -63,16 +65,18 @@ done
 "#
 );
 
-/// Prints the names of binaries that are not staged with the right digest. Writes nothing.
+/// Prints `slow` if the link is, then the names of binaries that are not staged with the right digest. Writes nothing.
 ///
-/// Arguments: `install_dir version`, then pairs of name and SHA-256.
+/// Arguments: `install_dir version rate`, then pairs of name and SHA-256; a probe on stdin.
 const LOOK: &str = concat!(
     sum!(),
+    probe!(),
     r#"
 set -eu
 export LC_ALL=C
 dir=$1/$2
-shift 2
+probe "$3"
+shift 3
 for path in "${dir%/*}" "$dir"; do
   [ ! -L "$path" ] || {
     printf '%s\n' "\`$path\` is a symbolic link to \`$(readlink "$path")\`" >&2
@@ -90,13 +94,14 @@ done
 
 /// Puts stdin at `<install_dir>/<version>/<name>` by one rename, its digest checked before.
 ///
-/// Arguments: `install_dir version name sha256`. A full disk or a torn upload leaves nothing.
+/// Arguments: `install_dir version name sha256 filter`; the filter is `cat` or `gzip`. A full disk or a torn upload
+/// leaves nothing.
 const UPLOAD: &str = concat!(
     sum!(),
     r#"
 set -eu
 export LC_ALL=C
-dir=$1/$2 name=$3 want=$4
+dir=$1/$2 name=$3 want=$4 filter=$5
 die() { printf '%s\n' "$1" >&2; exit 1; }
 for path in "$1" "$dir"; do
   [ ! -L "$path" ] || die "\`$path\` is a symbolic link to \`$(readlink "$path")\`"
@@ -108,7 +113,7 @@ rm -f "$dir/.$name.runner."*
 tmp=$dir/.$name.runner.$$
 trap 'rm -f "$tmp"' EXIT
 trap 'exit 143' TERM HUP INT
-cat > "$tmp"
+if [ "$filter" = gzip ]; then gzip -dc > "$tmp"; else cat > "$tmp"; fi
 got=$(sum < "$tmp")
 [ "$got" = "$want" ] || die "\`$name\` arrived with SHA-256 $got, expected $want"
 chown 0:0 "$tmp"
@@ -200,16 +205,11 @@ pub(crate) async fn stage(
     files: &BTreeMap<String, String>,
     install_dir: &str,
 ) -> Result<Outcome, Failure> {
-    let look = task
-        .command(LOOK_TITLE, LOOK)
-        .args([install_dir.to_owned(), version.to_string()])
-        .args(pairs(files));
-    let missing = task.ask(look).await?.text();
-    let uploads = files
+    let (missing, slow) = lacking(task, version, files, install_dir).await?;
+    let uploads = missing
         .iter()
-        .filter(|(name, _)| missing.lines().any(|line| line == name.as_str()))
-        .map(|(name, sha256)| Upload::new(task, version, name, sha256))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|(name, sha256)| Upload::new(task, version, name, sha256, slow));
+    let uploads = try_join_all(uploads).await?;
     if uploads.is_empty() {
         return Ok(unchanged(format!("{version} is staged already")));
     }
@@ -229,33 +229,74 @@ pub(crate) async fn stage(
     )))
 }
 
+/// Binaries that are not staged yet, by name, and whether the link to the host is slow.
+async fn lacking<'f>(
+    task: &Task<'_>,
+    version: &Version,
+    files: &'f BTreeMap<String, String>,
+    install_dir: &str,
+) -> Result<(Vec<(&'f String, &'f String)>, bool), Failure> {
+    let mut look = task
+        .command(LOOK_TITLE, LOOK)
+        .args([install_dir.to_owned(), version.to_string(), pack::slow()])
+        .args(pairs(files));
+    if let Some((name, sha256)) = files.iter().next() {
+        let path = local_binary(task, version, name, sha256)?;
+        look.input = Input::Bytes(local(pack::sample(path), path)?);
+    }
+    let said = task.ask(look).await?.text();
+    let names = |name: &str| said.lines().any(|line| line == name);
+    let missing = files.iter().filter(|(name, _)| names(name)).collect();
+    Ok((missing, names("slow")))
+}
+
+fn local_binary<'a>(
+    task: &Task<'a>,
+    version: &Version,
+    name: &str,
+    sha256: &str,
+) -> Result<&'a Path, Failure> {
+    let path = task.turn.engine.binaries.get(sha256).map(PathBuf::as_path);
+    path.ok_or_else(|| {
+        Failure::because(format!(
+            "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
+        ))
+    })
+}
+
 /// A binary on its way to a host.
 struct Upload<'a> {
     name: &'a str,
     sha256: &'a str,
-    path: &'a Path,
+    path: PathBuf,
+    packed: bool,
     bytes: u64,
     meter: Meter,
 }
 
 impl<'a> Upload<'a> {
-    fn new(
-        task: &Task<'a>,
+    async fn new(
+        task: &Task<'_>,
         version: &Version,
         name: &'a str,
         sha256: &'a str,
+        packed: bool,
     ) -> Result<Self, Failure> {
-        let Some(path) = task.turn.engine.binaries.get(sha256) else {
-            return Err(Failure::because(format!(
-                "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
-            )));
+        let path = local_binary(task, version, name, sha256)?;
+        let (path, bytes) = if packed {
+            let packs = &task.turn.engine.packs;
+            local(packs.packed(sha256, path).await, path)?
+        } else {
+            // Only shown; a file that cannot be read fails when it is sent.
+            let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+            (path.to_owned(), bytes)
         };
         Ok(Self {
             name,
             sha256,
             path,
-            // Only shown; a file that cannot be read fails when it is sent.
-            bytes: std::fs::metadata(path).map_or(0, |file| file.len()),
+            packed,
+            bytes,
             meter: Meter::default(),
         })
     }
@@ -271,8 +312,9 @@ impl<'a> Upload<'a> {
             version.to_string(),
             self.name.to_owned(),
             self.sha256.to_owned(),
+            if self.packed { "gzip" } else { "cat" }.to_owned(),
         ]);
-        command.input = Input::File(self.path.to_owned());
+        command.input = Input::File(self.path.clone());
         command.meter = Some(self.meter.clone());
         task.ask(command).await?;
         // Another upload beside this one may yet fail, and the step then tells nothing of this one.
@@ -284,7 +326,12 @@ impl<'a> Upload<'a> {
 /// Tells how far uploads are, until it is dropped. Ends only when the journal takes no more.
 async fn tell(task: &Task<'_>, uploads: &[Upload<'_>]) -> Failure {
     let names: Vec<&str> = uploads.iter().map(|upload| upload.name).collect();
-    let what = format!("sending {}", names.join(", "));
+    let how = if uploads.iter().any(|upload| upload.packed) {
+        ", compressed for a slow link"
+    } else {
+        ""
+    };
+    let what = format!("sending {}{how}", names.join(", "));
     let all = uploads.iter().map(|upload| upload.bytes).sum();
     let mut told = None;
     loop {

@@ -165,7 +165,7 @@ fn keep(state: &mut State, name: &str, args: &[String]) -> Answer {
 fn missing(state: &State, name: &str, args: &[String]) -> String {
     let staged = state.hosts[name].staged.get(&version(&args[1]));
     let lacks = |pair: &&[String]| !staged.is_some_and(|names| names.contains(&pair[0]));
-    let pairs = args[2..].chunks(2);
+    let pairs = args[3..].chunks(2);
     let names: Vec<&str> = pairs.filter(lacks).map(|pair| pair[0].as_str()).collect();
     names.join("\n")
 }

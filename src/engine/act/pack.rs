@@ -1,0 +1,148 @@
+//! Binaries made smaller for slow links: each once a run, in a file without a name that goes with the run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flate2::Compression;
+use flate2::bufread::GzEncoder;
+use tokio::sync::OnceCell;
+
+/// How much is sent to find out how fast a link is: 50 ms at the limit, many times a host's start of a script, so
+/// that what lies in buffers by then does not count.
+const PROBE: u64 = 512 << 10;
+
+/// Bytes a second below which a link is slow. gzip packs and unpacks 30 MB a second and more, and what it makes of
+/// etcd's binaries is 0.36 of their size: below this rate the sending saves more time than the packing takes.
+const SLOW: u64 = 10_000_000;
+
+/// Reads a probe from stdin and prints `slow` if it came slower than [`SLOW`] and gzip is there. A `date` that knows
+/// no nanoseconds prints a letter, and then nothing is slow. Its argument is [`slow`].
+macro_rules! probe {
+    () => {
+        r#"
+probe() {
+  begun=$(date +%s%N)
+  bytes=$(wc -c)
+  took=$(date +%s%N)
+  case $begun$took in *[!0-9]*) return 0 ;; esac
+  [ "$((bytes * 1000))" -ge "$(((took - begun) / 1000 * $1))" ] || ! command -v gzip >/dev/null || echo slow
+}
+"#
+    };
+}
+pub(crate) use probe;
+
+/// The rate that the shell function `probe` takes as its argument: bytes a millisecond.
+pub fn slow() -> String {
+    (SLOW / 1000).to_string()
+}
+
+/// The beginning of a file, as much as a probe sends.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn sample(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(PROBE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Packed binaries of a run, by the SHA-256 of what they hold.
+#[derive(Debug)]
+pub struct Packs {
+    folder: PathBuf,
+    done: Mutex<BTreeMap<String, Arc<OnceCell<File>>>>,
+}
+
+impl Packs {
+    /// None yet. Files will take their room on the disk of `folder`.
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            done: Mutex::default(),
+        }
+    }
+
+    /// The packed form of a file, and its size; who asks while it is made waits for it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or there is no room.
+    pub async fn packed(&self, sha256: &str, source: &Path) -> io::Result<(PathBuf, u64)> {
+        let cell = {
+            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(done.entry(sha256.to_owned()).or_default())
+        };
+        let make = || {
+            let (source, folder) = (source.to_owned(), self.folder.clone());
+            let work = tokio::task::spawn_blocking(move || pack(&source, &folder));
+            async { work.await.map_err(io::Error::other)? }
+        };
+        let file = cell.get_or_try_init(make).await?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok((path.into(), file.metadata()?.len()))
+    }
+}
+
+fn pack(source: &Path, folder: &Path) -> io::Result<File> {
+    let mut packed = tempfile::tempfile_in(folder)?;
+    let plain = io::BufReader::with_capacity(1 << 17, File::open(source)?);
+    io::copy(
+        &mut GzEncoder::new(plain, Compression::default()),
+        &mut packed,
+    )?;
+    Ok(packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_packed_file_holds_the_same_is_smaller_and_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("etcd");
+        let text = "a line that comes again\n".repeat(100_000);
+        std::fs::write(&source, &text).unwrap();
+        let packs = Packs::new(folder.path().to_owned());
+        let (path, bytes) = packs.packed("digest", &source).await.unwrap();
+        assert!(bytes < 100_000, "{bytes}");
+        let mut back = String::new();
+        let file = File::open(&path).unwrap();
+        GzDecoder::new(file).read_to_string(&mut back).unwrap();
+        assert!(back == text);
+        std::fs::remove_file(&source).unwrap();
+        assert_eq!(packs.packed("digest", &source).await.unwrap().0, path);
+        let names = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 0, "the packed file has no name");
+    }
+
+    fn probed(script: &str) -> String {
+        let begin = concat!("set -eu\n", probe!());
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.arg("-c").arg(format!("{begin}{script}")).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn a_link_is_slow_when_bytes_come_slower_than_the_limit() {
+        let trickle = "{ head -c 1000 /dev/zero; sleep 0.1; head -c 1000 /dev/zero; } | probe";
+        assert_eq!(probed(&format!("{trickle} 100\n")), "slow\n");
+        assert_eq!(probed(&format!("{trickle} 1\n")), "");
+        assert_eq!(probed("head -c 1000000 /dev/zero | probe 1\n"), "");
+    }
+
+    #[test]
+    fn without_gzip_or_a_fine_clock_no_link_is_slow() {
+        let trickle = "{ head -c 1000 /dev/zero; sleep 0.1; } | probe 100\n";
+        let coarse = format!("date() {{ command date +%sN; }}\n{trickle}");
+        assert_eq!(probed(&coarse), "");
+        let bare = format!("command() {{ [ \"$2\" != gzip ]; }}\n{trickle}");
+        assert_eq!(probed(&bare), "");
+    }
+}
