@@ -153,19 +153,21 @@ impl Locks {
         transport: &Arc<dyn Transport>,
         cluster: &Cluster,
     ) -> Result<bool, NotTaken> {
-        self.take_of(transport, &cluster.hosts).await
+        self.take_of(transport, &cluster.hosts, RECONNECT).await
     }
 
+    /// As [`Self::take`]; asks for at most `most` again where a connection breaks.
     async fn take_of(
         &self,
         transport: &Arc<dyn Transport>,
         hosts: &[Host],
+        most: Duration,
     ) -> Result<bool, NotTaken> {
         let mut held = self.held.lock().await;
         let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
         let missing = hosts.iter().filter(is_missing);
         let mut taking: FuturesUnordered<_> = missing
-            .map(|host| async move { (host, self.hold(transport, host).await) })
+            .map(|host| async move { (host, self.hold(transport, host, most).await) })
             .collect();
         let mut got = BTreeMap::new();
         while let Some((host, lock)) = taking.next().await {
@@ -198,12 +200,17 @@ impl Locks {
     }
 
     /// Takes one lock; a connection that was lost is made again, and a run that must let go is waited for.
-    async fn hold(&self, transport: &Arc<dyn Transport>, host: &Host) -> Result<Held, NotTaken> {
+    async fn hold(
+        &self,
+        transport: &Arc<dyn Transport>,
+        host: &Host,
+        most: Duration,
+    ) -> Result<Held, NotTaken> {
         let began = Instant::now();
         loop {
             let pause = match self.try_hold(transport, host).await {
                 Err(NotTaken::Unreachable(gone))
-                    if may_come_back(&gone) && began.elapsed() < RECONNECT =>
+                    if may_come_back(&gone) && began.elapsed() < most =>
                 {
                     500
                 }

@@ -79,7 +79,7 @@ impl Locks {
     }
 
     /// Makes sure that this run still has the lock of the host whose member is in hand: without it, the host may be
-    /// about to bring the member up by itself.
+    /// about to bring the member up by itself. Asks once: whoever wants more asks again.
     ///
     /// # Errors
     /// It cannot be had, or the host has acted.
@@ -94,7 +94,7 @@ impl Locks {
         }
         drop(held);
         let only = std::slice::from_ref(host);
-        self.take_of(transport, only).await?;
+        self.take_of(transport, only, Duration::ZERO).await?;
         let held = self.held.lock().await;
         let how = held.get(&host.name).map_or(How::Plainly, |held| held.how);
         if how != How::Armed && self.rescues.armed().remove(&host.name) {
