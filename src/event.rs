@@ -54,6 +54,10 @@ pub enum Kind {
         plan: Option<Plan>,
         /// What was found.
         findings: Vec<Finding>,
+        /// In the first event of a run over several clusters: the plans of all others, which also come as events of
+        /// their own. Else empty and left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<ClusterPlan>,
     },
     /// A step begins. Journaled and flushed before the act.
     StepStarted {
@@ -137,6 +141,17 @@ pub enum Kind {
         /// How long it took, in milliseconds.
         took_ms: u64,
     },
+}
+
+/// What planning came to for one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterPlan {
+    /// The cluster.
+    pub cluster: String,
+    /// The plan; `None` if there is none.
+    pub plan: Option<Plan>,
+    /// What was found.
+    pub findings: Vec<Finding>,
 }
 
 /// How a cluster's part of a run ended.

@@ -46,6 +46,22 @@ impl Exit {
         self as u8
     }
 
+    /// How bad it is, to find the worst of several: a bug first, then what needs a person, then what is safe, most
+    /// changed first.
+    pub fn weight(self) -> u8 {
+        match self {
+            Self::Done | Self::SomethingToDo => 0,
+            Self::Interrupted => 1,
+            Self::Usage => 2,
+            Self::Locked => 3,
+            Self::Refused => 4,
+            Self::Unreachable => 5,
+            Self::PutBack => 6,
+            Self::NeedsPerson => 7,
+            Self::Bug => 8,
+        }
+    }
+
     /// What a number means; one that is not documented can only come from a bug.
     pub fn from_code(code: u8) -> Self {
         let known = Self::ALL.into_iter().find(|exit| exit.code() == code);

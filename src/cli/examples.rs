@@ -19,7 +19,16 @@ Examples:
   runner upgrade -l prod --yes             one cluster, without asking
   runner upgrade --check --diff            only the plan, with what changes in files
   runner upgrade --settle 5m               at least five minutes after each member
-  runner upgrade --yes --output json       for scripts: one JSON object a line";
+  runner upgrade --yes --output json       for scripts: one JSON object a line
+
+Several clusters:
+  runner upgrade --canary lab --max-clusters 4 --max-failures 2
+                                           lab first and alone, then four at once; two may fail
+  runner upgrade --window 22:00-04:00      begin no member that cannot be finished by four
+  runner upgrade --shard 1/3               the first of three control machines
+
+The exit status is that of the cluster that ended worst. Outside the window it is 3 and nothing is
+begun; a run that the window stops between two members ends with 130, and the same command goes on.";
 
 pub(super) const PLAN: &str = "\
 Examples:

@@ -7,9 +7,11 @@ use crate::plan::OnFailure;
 
 mod duration;
 mod examples;
+mod fleet;
 mod global;
 
 pub use duration::{DurationError, parse_duration};
+pub use fleet::Many;
 pub use global::{Choice, Format, Global, Progress};
 
 /// Upgrades etcd clusters over SSH, member by member.
@@ -168,6 +170,9 @@ pub struct Target {
     /// Go on in spite of findings with this code (repeatable)
     #[arg(long, value_name = "CODE")]
     pub acknowledge: Vec<String>,
+    /// How several clusters are gone through.
+    #[command(flatten)]
+    pub many: Many,
 }
 
 /// The spelling of `--on-failure`.

@@ -1,12 +1,13 @@
 //! Deciding: from facts to a plan and the verified releases that it needs. Changes nothing on hosts.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::look::{LockUse, complete, look_with_lock};
+use super::look::{LockUse, Looked, Undecided, facts_of, look_with_lock};
 use super::session::Session;
+use super::shelf::Shelf;
+pub(super) use super::shelf::fetch;
 use super::telling::Telling;
 use crate::cli::Target;
 use crate::engine::lock::{LOCKED_HINT, Taken};
@@ -14,17 +15,11 @@ use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
 use crate::exit::Exit;
-use crate::facts::{Arch, ClusterFacts};
-use crate::inventory::{ReleaseSource, Selected};
-use crate::plan::path::Available;
+use crate::inventory::Selected;
 use crate::plan::upgrade::{self, Binary, Releases, Request};
 use crate::plan::{Finding, Planned, Severity};
-use crate::releases::{self, Progress, Release, ReleaseError};
+use crate::releases::{Release, ReleaseError};
 use crate::report::text::count;
-use crate::report::{Talk, Voice};
-
-/// The time between two words about a download.
-const TOLD_EVERY: Duration = Duration::from_millis(200);
 
 /// What to reach, and how carefully.
 #[derive(Clone, Debug)]
@@ -105,15 +100,37 @@ pub async fn decide(
     goal: &Goal,
     target: &Version,
 ) -> Result<Decision> {
-    let looked = Instant::now();
     let versions = std::slice::from_ref(target);
     let seen = look_with_lock(session, &selected.cluster, versions, goal.lock).await?;
-    let facts = complete(telling, &selected.cluster, seen.answers)?;
-    let prepared = prepare(session, selected, &facts, target).await?;
-    let (available, found) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return Err(no_release(telling, selected, target, &error)),
-    };
+    match draft(session, &Shelf::default(), selected, goal, target, seen).await {
+        Ok(decision) => {
+            telling.plan(&selected.cluster.name, &decision.planned)?;
+            Ok(decision)
+        }
+        Err(undecided) => {
+            if undecided.failure.exit != Exit::Interrupted {
+                telling.no_plan(&selected.cluster.name, undecided.findings)?;
+            }
+            Err(*undecided.failure)
+        }
+    }
+}
+
+/// Plans a cluster's way to `target` from what its hosts answered; tells nothing.
+///
+/// # Errors
+/// A host could not be asked, a release cannot be had, or an interrupt.
+pub async fn draft(
+    session: &Session<'_>,
+    shelf: &Shelf,
+    selected: &Selected,
+    goal: &Goal,
+    target: &Version,
+    seen: Looked,
+) -> Result<Decision, Undecided> {
+    let facts = facts_of(&selected.cluster, seen.answers)?;
+    let prepared = shelf.prepare(session, selected, &facts, target).await?;
+    let (available, found) = prepared.map_err(|error| unusable(target, &error))?;
     let mut planned = upgrade::plan(&Request {
         cluster: &selected.cluster,
         chosen: &selected.chosen,
@@ -135,13 +152,12 @@ pub async fn decide(
     planned
         .findings
         .extend(seen.taken.as_ref().map(in_progress));
-    telling.plan(&selected.cluster.name, &planned)?;
     Ok(Decision {
         target: target.clone(),
         planned,
         binaries: paths(&found),
         taken: seen.taken,
-        looked,
+        looked: seen.since,
         is_locked: seen.is_locked,
     })
 }
@@ -149,89 +165,6 @@ pub async fn decide(
 /// Another run that holds the lock, as a finding.
 pub fn in_progress(taken: &Taken) -> Finding {
     Finding::warn("RUN_IN_PROGRESS", &taken.host, taken.to_string()).hint(LOCKED_HINT)
-}
-
-type Prepared = Result<(Available, Vec<Release>), ReleaseError>;
-
-/// Lists the releases that can be had, then fetches and verifies those that the first hop needs.
-async fn prepare(
-    session: &Session<'_>,
-    selected: &Selected,
-    facts: &ClusterFacts,
-    target: &Version,
-) -> Result<Prepared> {
-    let source = selected.cluster.releases.clone();
-    let listed = session
-        .or_interrupt(blocking(move || releases::available(&source)))
-        .await?;
-    let available = match listed {
-        Ok(releases::Available::Any) => Available::Any,
-        Ok(releases::Available::Listed(versions)) => Available::Listed(versions),
-        Err(error) => return Ok(Err(error)),
-    };
-    let needed = upgrade::needed(
-        &selected.cluster,
-        &selected.chosen,
-        facts,
-        target,
-        &available,
-        Catalogue::embedded(),
-    );
-    let mut found = Vec::new();
-    for (version, arch) in needed {
-        match fetch(session, &selected.cluster.releases, version, arch).await? {
-            Ok(release) => found.push(release),
-            Err(error) => return Ok(Err(error)),
-        }
-    }
-    Ok(Ok((available, found)))
-}
-
-pub(super) async fn fetch(
-    session: &Session<'_>,
-    source: &ReleaseSource,
-    version: Version,
-    arch: Arch,
-) -> Result<Result<Release, ReleaseError>> {
-    let what = format!("get etcd {version}");
-    session.voice.talk(Talk::Began {
-        what,
-        hosts: Vec::new(),
-    });
-    let (source, cache) = (source.clone(), session.context.cache_dir());
-    let voice = session.voice.clone();
-    let work = blocking(move || {
-        let told = Cell::new(None);
-        let watch = |progress: Progress<'_>| tell(&voice, &told, progress);
-        releases::locate_with(&source, &version, arch, &cache, &watch)
-    });
-    let found = session.or_interrupt(work).await;
-    session.voice.talk(Talk::Over);
-    found
-}
-
-/// Tells how getting a release goes on; downloads at most as often as a screen can show.
-fn tell(voice: &Voice, told: &Cell<Option<Instant>>, progress: Progress<'_>) {
-    let (what, bytes) = match progress {
-        Progress::Downloading { done, total, .. } => {
-            let recent = told.get().is_some_and(|at| at.elapsed() < TOLD_EVERY);
-            if recent && total != Some(done) {
-                return;
-            }
-            told.set(Some(Instant::now()));
-            ("downloading".to_owned(), Some((done, total)))
-        }
-        Progress::Waiting => ("waiting for another run that gets it".to_owned(), None),
-        Progress::Unpacking { .. } => ("unpacking".to_owned(), None),
-        Progress::CacheDamaged { what } => (format!("getting it anew: {what}"), None),
-    };
-    voice.talk(Talk::Progress { what, bytes });
-}
-
-/// Runs what waits for disks and networks beside the runtime's own threads. A panic in it stays a panic.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 pub(super) fn binaries(found: &[Release]) -> Releases {
@@ -254,20 +187,31 @@ pub(super) fn paths(found: &[Release]) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
+/// Tells that a release cannot be had, and says so.
 pub(super) fn no_release(
     telling: &Telling,
     selected: &Selected,
     target: &Version,
     error: &ReleaseError,
 ) -> Failure {
-    let cluster = &selected.cluster.name;
+    let undecided = unusable(target, error);
+    match telling.no_plan(&selected.cluster.name, undecided.findings) {
+        Ok(()) => *undecided.failure,
+        Err(failure) => failure,
+    }
+}
+
+fn unusable(target: &Version, error: &ReleaseError) -> Undecided {
     let problem = Problem::of(error).hint(error.hint());
     let reason = std::iter::once(problem.what.clone()).chain(problem.because.clone());
     let reason = reason.collect::<Vec<_>>().join(": ");
-    let finding = Finding::block("RELEASE_UNUSABLE", target.to_string(), reason);
-    match telling.no_plan(cluster, vec![finding]) {
-        Ok(()) => Failure::new(Exit::Refused, problem),
-        Err(failure) => failure,
+    Undecided {
+        findings: vec![Finding::block(
+            "RELEASE_UNUSABLE",
+            target.to_string(),
+            reason,
+        )],
+        failure: Box::new(Failure::new(Exit::Refused, problem)),
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::decide::{Decision, Goal, accepted, decide};
+use super::many::shows_plans;
 use super::session::Session;
 use super::telling::Telling;
 use super::upgrade::tell_plan;
-use crate::engine::{Engine, Now, Packs};
+use crate::engine::{Engine, Gate, Now};
 use crate::error::{Failure, Result};
 use crate::event::Ending;
 use crate::exit::Exit;
@@ -20,10 +21,11 @@ pub async fn run(
     selected: &Selected,
     goal: &Goal,
     mut decision: Decision,
+    gate: &Gate,
 ) -> Ending {
     let mut so_far: Option<Ending> = None;
     while let Some(plan) = decision.planned.plan.take() {
-        let ended = one(session, telling, selected, &decision, &plan).await;
+        let ended = through(session, telling, selected, &decision, &plan, gate).await;
         let ended = add(so_far.take(), ended);
         if ended.status != Exit::Done.code() || plan.hops.len() < 2 {
             return ended;
@@ -52,8 +54,19 @@ pub(super) async fn one(
     decision: &Decision,
     plan: &Plan,
 ) -> Ending {
+    through(session, telling, selected, decision, plan, &Gate::open()).await
+}
+
+async fn through(
+    session: &Session<'_>,
+    telling: &Telling<'_>,
+    selected: &Selected,
+    decision: &Decision,
+    plan: &Plan,
+    gate: &Gate,
+) -> Ending {
     let engine = engine(session, telling, decision);
-    engine.run(&selected.cluster, plan).await
+    engine.run_through(&selected.cluster, plan, gate).await
 }
 
 fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> Engine {
@@ -66,7 +79,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
         recorder,
         interrupt: session.signals.interrupt.clone(),
         binaries: decision.binaries.clone(),
-        packs: Arc::new(Packs::new(session.context.state_dir.clone())),
+        packs: Arc::clone(&session.packs),
         state_dir: session.context.state_dir.clone(),
         locks: Arc::clone(&session.locks),
     }
@@ -81,7 +94,9 @@ async fn again(
     before: &Decision,
 ) -> Result<Decision> {
     let next = decide(session, telling, selected, goal, &before.target).await?;
-    tell_plan(session, selected, &next);
+    if shows_plans(session) {
+        tell_plan(session, selected, &next);
+    }
     accepted(&selected.cluster.name, &next.planned, goal)?;
     Ok(next)
 }

@@ -18,7 +18,7 @@ use crate::engine::lock::{Holder, LOCKED_HINT, NotTaken, UNLOCKABLE_HINT};
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::inventory::Selected;
-use crate::plan::Severity;
+use crate::plan::{Finding, Severity};
 use crate::transport::Transport;
 
 /// Locks of clusters; let go when dropped, and by the system when the process dies.
@@ -47,49 +47,39 @@ const FRESH: Duration = Duration::from_secs(5);
 /// needs nothing needs no lock.
 ///
 /// # Errors
-/// Another run holds one of them.
-pub fn refuse_taken(decisions: &[(&Selected, Decision)]) -> Result<()> {
-    for (selected, decision) in decisions {
-        let planned = &decision.planned;
-        let is_blocked = || {
-            planned
-                .findings
-                .iter()
-                .any(|one| one.severity == Severity::Block)
-        };
-        if let Some(taken) = &decision.taken
-            && (planned.plan.is_some() || is_blocked())
-        {
+/// Another run holds it.
+pub fn refuse_taken(selected: &Selected, decision: &Decision) -> Result<()> {
+    let planned = &decision.planned;
+    let is_block = |one: &Finding| one.severity == Severity::Block;
+    let is_needed = planned.plan.is_some() || planned.findings.iter().any(is_block);
+    match &decision.taken {
+        Some(taken) if is_needed => {
             let no = NotTaken::Taken(taken.clone());
-            return Err(not_taken(&selected.cluster.name, no));
+            Err(not_taken(&selected.cluster.name, no))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Takes the locks on the hosts of every cluster that is going to be changed, where the look has not; gives whether the
-/// plans may have aged meanwhile.
+/// Takes the locks on the hosts of a cluster that is going to be changed, where the look has not; gives whether the
+/// plan may have aged meanwhile.
 ///
 /// # Errors
 /// Another run holds one of them, or a host gives none.
 pub async fn take_on_hosts(
     session: &Session<'_>,
-    decisions: &[(&Selected, Decision)],
+    selected: &Selected,
+    decision: &Decision,
 ) -> Result<bool> {
-    let due = || {
-        decisions
-            .iter()
-            .filter(|(_, one)| one.planned.plan.is_some())
-    };
-    let mut is_late = false;
-    for (selected, _) in due() {
-        let cluster = &selected.cluster;
-        let transport: Arc<dyn Transport> = session.transport.clone();
-        let taking = session.locks.take(&transport, cluster);
-        let taken = session.or_interrupt(taking).await?;
-        is_late |= taken.map_err(|no| not_taken(&cluster.name, no))?;
+    if decision.planned.plan.is_none() {
+        return Ok(false);
     }
-    Ok(is_late || due().any(|(_, one)| !one.is_locked && one.looked.elapsed() > FRESH))
+    let cluster = &selected.cluster;
+    let transport: Arc<dyn Transport> = session.transport.clone();
+    let taking = session.locks.take(&transport, cluster);
+    let taken = session.or_interrupt(taking).await?;
+    let is_late = taken.map_err(|no| not_taken(&cluster.name, no))?;
+    Ok(is_late || !decision.is_locked && decision.looked.elapsed() > FRESH)
 }
 
 fn not_taken(cluster: &str, no: NotTaken) -> Failure {

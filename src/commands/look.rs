@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::session::Session;
 use super::telling::Telling;
@@ -32,6 +33,20 @@ pub async fn look(
     let hosts: Vec<String> = cluster.hosts.iter().map(|host| host.name.clone()).collect();
     let what = format!("{}: reach {}", cluster.name, count(hosts.len(), "host"));
     session.voice.talk(Talk::Began { what, hosts });
+    let answers = ask(session, cluster, versions).await;
+    session.voice.talk(Talk::Over);
+    answers
+}
+
+/// As [`look`], as a part of something that is announced already.
+///
+/// # Errors
+/// An interrupt.
+pub async fn ask(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    versions: &[Version],
+) -> Result<Answers> {
     let voice = std::sync::Mutex::new(session.voice.clone());
     let on_host = move |host: &str, answer: Result<(), String>| {
         let talk = Talk::Answered {
@@ -52,9 +67,21 @@ pub async fn look(
         deadline,
         &on_host,
     );
-    let answers = session.or_interrupt(asked).await;
-    session.voice.talk(Talk::Over);
-    answers
+    session.or_interrupt(asked).await
+}
+
+/// As [`facts_of`]; what is missing is told as findings of a cluster without a plan.
+///
+/// # Errors
+/// As [`facts_of`].
+pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Result<ClusterFacts> {
+    match facts_of(cluster, answers) {
+        Ok(facts) => Ok(facts),
+        Err(undecided) => {
+            telling.no_plan(&cluster.name, undecided.findings)?;
+            Err(*undecided.failure)
+        }
+    }
 }
 
 /// What to do about the lock of a cluster that is looked at.
@@ -72,8 +99,12 @@ pub struct Looked {
     pub answers: Answers,
     /// The lock that another run holds.
     pub taken: Option<Taken>,
+    /// When the hosts were asked.
+    pub since: Instant,
     /// Whether this run holds the lock, so that nobody else can make the answers untrue.
     pub is_locked: bool,
+    /// Whether a host has brought up its member meanwhile, so that the answers are not true any more.
+    is_late: bool,
 }
 
 /// As [`look`], and beside it whether another run holds the cluster's lock. Where a host cannot be asked, nothing is
@@ -87,8 +118,40 @@ pub async fn look_with_lock(
     versions: &[Version],
     lock: LockUse,
 ) -> Result<Looked> {
+    let again = || beside_lock(session, cluster, lock, look(session, cluster, versions));
+    let looked = again().await?;
+    if looked.is_late {
+        return again().await;
+    }
+    Ok(looked)
+}
+
+/// As [`look_with_lock`], as a part of something that is announced already.
+///
+/// # Errors
+/// An interrupt.
+pub async fn ask_with_lock(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    versions: &[Version],
+    lock: LockUse,
+) -> Result<Looked> {
+    let again = || beside_lock(session, cluster, lock, ask(session, cluster, versions));
+    let looked = again().await?;
+    if looked.is_late {
+        return again().await;
+    }
+    Ok(looked)
+}
+
+async fn beside_lock(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    lock: LockUse,
+    answering: impl Future<Output = Result<Answers>>,
+) -> Result<Looked> {
+    let since = Instant::now();
     let locking = locking(session, cluster, lock);
-    let answering = look(session, cluster, versions);
     tokio::pin!(answering, locking);
     let mut locked = None;
     let answers = loop {
@@ -103,15 +166,12 @@ pub async fn look_with_lock(
         locked = Some(session.or_interrupt(locking).await?);
     }
     let locked = locked.unwrap_or_default();
-    let answers = if locked.is_late {
-        look(session, cluster, versions).await?
-    } else {
-        answers
-    };
     Ok(Looked {
         answers,
         taken: locked.taken,
+        since,
         is_locked: locked.is_held,
+        is_late: locked.is_late,
     })
 }
 
@@ -120,7 +180,6 @@ pub async fn look_with_lock(
 struct Locked {
     taken: Option<Taken>,
     is_held: bool,
-    /// A host has brought up its member meanwhile, so what was seen is not true any more.
     is_late: bool,
 }
 
@@ -148,8 +207,8 @@ async fn locking(session: &Session<'_>, cluster: &Cluster, lock: LockUse) -> Loc
 /// The facts of a cluster whose hosts have all answered.
 ///
 /// # Errors
-/// All hosts that did not, each with ssh's words and a fix; told as findings of a cluster without a plan.
-pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Result<ClusterFacts> {
+/// All hosts that did not, each with ssh's words and a fix, as findings too.
+pub fn facts_of(cluster: &Cluster, answers: Answers) -> Result<ClusterFacts, Undecided> {
     let mut facts = ClusterFacts {
         cluster: cluster.name.clone(),
         hosts: BTreeMap::new(),
@@ -170,9 +229,29 @@ pub fn complete(telling: &Telling, cluster: &Cluster, answers: Answers) -> Resul
         .iter()
         .map(|(host, error)| finding(host, error))
         .collect();
-    telling.no_plan(&cluster.name, findings)?;
     let problems = errors.iter().map(|(_, error)| problem(error));
-    Err(Failure::several(Exit::Unreachable, problems))
+    Err(Undecided {
+        findings,
+        failure: Box::new(Failure::several(Exit::Unreachable, problems)),
+    })
+}
+
+/// Why there is no decision about a cluster.
+#[derive(Clone, Debug)]
+pub struct Undecided {
+    /// The same as findings; none where the run itself ends.
+    pub findings: Vec<Finding>,
+    /// In words, with the exit status.
+    pub failure: Box<Failure>,
+}
+
+impl From<Failure> for Undecided {
+    fn from(failure: Failure) -> Self {
+        Self {
+            findings: Vec::new(),
+            failure: Box::new(failure),
+        }
+    }
 }
 
 fn finding(host: &str, error: &GatherError) -> Finding {

@@ -1,9 +1,12 @@
 //! `runner plan`: what `upgrade` would do.
 
+use std::collections::BTreeSet;
+
 use super::context::Context;
-use super::decide::{Decision, Goal, accepted, decide};
+use super::decide::{Decision, Goal, accepted};
+use super::many::{decide_each, shows_plans, table};
 use super::out;
-use super::session::{Session, with};
+use super::session::{Session, with_shard};
 use super::telling::Telling;
 use crate::cli::Target;
 use crate::error::{Failure, Result};
@@ -18,7 +21,7 @@ use crate::report::text::Paint;
 /// Findings refuse, a host cannot be asked, a release cannot be had.
 pub fn run(context: &Context, target: &Target, detailed: bool) -> Result<Exit> {
     let goal = Goal::new(target);
-    with(context, async |session: &Session| {
+    with_shard(context, target.many.shard, async |session: &Session| {
         let telling = Telling::unkept(session);
         let planned = all(session, &telling, &goal).await;
         if let Err(failure) = &planned {
@@ -35,20 +38,31 @@ pub fn run(context: &Context, target: &Target, detailed: bool) -> Result<Exit> {
 
 /// Plans all clusters before any is refused, so that everything that is wrong is said in one go.
 async fn all(session: &Session<'_>, telling: &Telling<'_>, goal: &Goal) -> Result<bool> {
-    let decisions = decide_all(session, telling, goal).await?;
+    let drafts = decide_each(session, telling, goal).await?;
     session.flush();
-    let mut refused = Vec::new();
-    for (selected, decision) in &decisions {
-        show(session.context, selected, decision);
-        refused.extend(accepted(&selected.cluster.name, &decision.planned, goal).err());
+    let (mut due, mut failures, mut refused) = (0, Vec::new(), BTreeSet::new());
+    for (selected, drafted) in &drafts {
+        let name = &selected.cluster.name;
+        match drafted {
+            Ok(decision) => {
+                if shows_plans(session) {
+                    show(session.context, selected, decision);
+                }
+                due += usize::from(decision.planned.plan.is_some());
+                if let Err(failure) = accepted(name, &decision.planned, goal) {
+                    refused.insert(name.clone());
+                    failures.push(failure);
+                }
+            }
+            Err(failure) => failures.push(failure.clone()),
+        }
     }
-    if let Some(failure) = together(refused) {
+    if drafts.len() > 1 && !session.context.json() {
+        out::data(&table(&drafts, &refused, session.context.out.stdout));
+    }
+    if let Some(failure) = together(failures) {
         return Err(failure);
     }
-    let due = decisions
-        .iter()
-        .filter(|(_, decision)| decision.planned.plan.is_some())
-        .count();
     let summary = if due == 0 {
         "nothing to do"
     } else {
@@ -61,30 +75,29 @@ async fn all(session: &Session<'_>, telling: &Telling<'_>, goal: &Goal) -> Resul
 /// Looks at all selected clusters and plans each.
 ///
 /// # Errors
-/// Of all clusters together where hosts cannot be asked; of the first one else.
+/// Of all clusters together where hosts cannot be asked or releases not be had.
 pub async fn decide_all<'s>(
     session: &'s Session<'_>,
     telling: &Telling<'_>,
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
-    for selected in &session.selected {
-        goal.release(selected)?;
-    }
     let mut decisions = Vec::new();
     let mut failures = Vec::new();
-    for selected in &session.selected {
-        match decide(session, telling, selected, goal, &goal.release(selected)?).await {
+    for (selected, drafted) in decide_each(session, telling, goal).await? {
+        match drafted {
             Ok(decision) => decisions.push((selected, decision)),
-            Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
             Err(failure) => failures.push(failure),
         }
     }
     together(failures).map_or(Ok(decisions), Err)
 }
 
-/// One failure of several: the problems of all; the exit status of the first.
+/// One failure of several: the problems of all; the worst exit status.
 pub fn together(failures: Vec<Failure>) -> Option<Failure> {
     failures.into_iter().reduce(|mut all, failure| {
+        if failure.exit.weight() > all.exit.weight() {
+            all.exit = failure.exit;
+        }
         all.problems.extend(failure.problems);
         all
     })

@@ -1,7 +1,6 @@
 //! `runner rollback`: look, recall, show, ask, take back, cluster after cluster.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use super::confirm::confirm;
 use super::context::Context;
@@ -38,6 +37,7 @@ pub fn run(context: &Context, args: &cli::Rollback) -> Result<Exit> {
         on_failure: args.on_failure,
         resume: true,
         acknowledge: args.acknowledge.clone(),
+        many: cli::Many::default(),
     });
     let done = with(context, async |session: &Session| {
         if context.global.check {
@@ -100,7 +100,11 @@ async fn begin<'s>(
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
     let mut decisions = decide_accepted(session, telling, goal).await?;
-    if lock::take_on_hosts(session, &decisions).await? {
+    let mut aged = false;
+    for (selected, decision) in &decisions {
+        aged |= lock::take_on_hosts(session, selected, decision).await?;
+    }
+    if aged {
         // Somebody may have been at work between the look and the lock.
         decisions = decide_accepted(session, telling, goal).await?;
     }
@@ -122,7 +126,9 @@ async fn decide_accepted<'s>(
     goal: &Goal,
 ) -> Result<Vec<(&'s Selected, Decision)>> {
     let decisions = decide_all(session, telling, goal).await?;
-    lock::refuse_taken(&decisions)?;
+    for (selected, decision) in &decisions {
+        lock::refuse_taken(selected, decision)?;
+    }
     for (selected, decision) in &decisions {
         tell_plan(session, selected, decision);
     }
@@ -195,7 +201,6 @@ async fn decide(
     selected: &Selected,
     goal: &Goal,
 ) -> Result<Decision> {
-    let looked = Instant::now();
     let (target, facts, seen) = see(session, telling, &selected.cluster, goal.lock).await?;
     let mut found = Vec::new();
     for (version, arch) in rollback::needed(&selected.cluster, &selected.chosen, &facts) {
@@ -231,7 +236,7 @@ async fn decide(
         planned,
         binaries: paths(&found),
         taken: seen.taken,
-        looked,
+        looked: seen.since,
         is_locked: seen.is_locked,
     })
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, runtime};
-use super::lock;
 use super::signals::Signals;
+use super::{lock, out};
+use crate::engine::Packs;
 use crate::engine::lock::Locks;
 use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
+use crate::fleet::Shard;
 use crate::inventory::{self, Errors, Loaded, Selected, select};
+use crate::report::text::count;
 use crate::report::{Show, Voice};
 use crate::transport::ssh::{Settings, Ssh};
 
@@ -31,6 +34,8 @@ pub struct Session<'a> {
     pub voice: Voice,
     /// The locks that this run holds on hosts; let go when the session is closed.
     pub locks: Arc<Locks>,
+    /// Binaries packed for slow links, once for all clusters.
+    pub packs: Arc<Packs>,
     show: std::cell::RefCell<Show>,
 }
 
@@ -39,7 +44,27 @@ pub struct Session<'a> {
 /// # Errors
 /// An invalid inventory, before anything is contacted; and whatever `act` comes to.
 pub fn with(context: &Context, act: impl AsyncFnOnce(&Session) -> Result<Exit>) -> Result<Exit> {
-    let selected = selection(context)?;
+    with_shard(context, None, act)
+}
+
+/// As [`with`], for the clusters of one part of the fleet.
+///
+/// # Errors
+/// As [`with`].
+pub fn with_shard(
+    context: &Context,
+    shard: Option<Shard>,
+    act: impl AsyncFnOnce(&Session) -> Result<Exit>,
+) -> Result<Exit> {
+    let mut selected = selection(context)?;
+    if let Some(shard) = shard {
+        let all = selected.len();
+        selected.retain(|one| shard.holds(&one.cluster.name));
+        let (here, all) = (selected.len(), count(all, "cluster"));
+        if !context.json() && !context.global.quiet {
+            out::talk(&format!("shard {shard}: {here} of {all}\n"));
+        }
+    }
     let runtime = runtime()?;
     let ended = runtime.block_on(within(context, selected, act));
     // Waits for no question that nobody answers and no download that an interrupt has left behind.
@@ -80,6 +105,7 @@ impl<'a> Session<'a> {
             transport: Arc::new(transport),
             signals,
             voice: show.voice(),
+            packs: Arc::new(Packs::new(context.state_dir.clone())),
             locks: Arc::new(Locks::new(lock::holder(&context.run))),
             show: std::cell::RefCell::new(show),
         })

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::session::{Session, deaf};
 use crate::error::{Failure, Problem, Result};
-use crate::event::{Ending, Event, FORMAT, Kind};
+use crate::event::{ClusterPlan, Ending, Event, FORMAT, Kind};
 use crate::exit::Exit;
 use crate::journal::{Journal, JournalError, Recorder};
 use crate::plan::{Finding, Planned};
@@ -97,7 +97,34 @@ impl<'a> Telling<'a> {
             cluster: cluster.to_owned(),
             plan: planned.plan.clone(),
             findings: planned.findings.clone(),
+            others: Vec::new(),
         })
+    }
+
+    /// Tells the plans of several clusters: the first event carries all of them, and each cluster has its own.
+    ///
+    /// # Errors
+    /// As [`Self::tell`].
+    pub fn plans(&self, mut plans: Vec<ClusterPlan>) -> Result<()> {
+        let rest = plans.split_off(plans.len().min(1));
+        let Some(first) = plans.pop() else {
+            return Ok(());
+        };
+        self.tell(Kind::Plan {
+            cluster: first.cluster,
+            plan: first.plan,
+            findings: first.findings,
+            others: rest.clone(),
+        })?;
+        for each in rest {
+            self.tell(Kind::Plan {
+                cluster: each.cluster,
+                plan: each.plan,
+                findings: each.findings,
+                others: Vec::new(),
+            })?;
+        }
+        Ok(())
     }
 
     /// Tells that there is no plan, because of these findings.

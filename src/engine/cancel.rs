@@ -43,6 +43,13 @@ impl Interrupt {
         self.times() > 0
     }
 
+    /// Waits for the first time.
+    pub async fn raised(&self) {
+        let mut times = self.times.subscribe();
+        // As in `abandoned`.
+        let _ = times.wait_for(|times| *times >= 1).await;
+    }
+
     /// Waits for the second time.
     pub async fn abandoned(&self) {
         let mut times = self.times.subscribe();

@@ -39,7 +39,7 @@ pub(crate) async fn tell(
     end: End,
 ) -> Ending {
     let healthy = match &end {
-        End::Done | End::Interrupted => true,
+        End::Done | End::Interrupted | End::Held(_) => true,
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
     let (members, all_well) = members(engine, cluster, plan, ledger, &end).await;
@@ -56,7 +56,20 @@ pub(crate) async fn tell(
     };
     match &end {
         End::Done => ending.summary = done(plan, cluster),
-        End::Interrupted => interrupted(&mut ending, plan),
+        End::Interrupted => {
+            interrupted(
+                &mut ending,
+                plan,
+                "interrupted, stopped at a safe point".to_owned(),
+            );
+        }
+        End::Held(because) => {
+            interrupted(
+                &mut ending,
+                plan,
+                format!("stopped at a safe point: {because}"),
+            );
+        }
         End::Failed(stop) => {
             failed(&mut ending, plan, stop, healthy);
             if matches!(stop.repair, Repair::TooLate(_)) {
@@ -141,7 +154,7 @@ async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {
 fn status(end: &End, ledger: &Ledger, healthy: bool) -> Exit {
     let stop = match end {
         End::Done => return Exit::Done,
-        End::Interrupted => return Exit::Interrupted,
+        End::Interrupted | End::Held(_) => return Exit::Interrupted,
         End::Failed(stop) => stop,
     };
     match (&stop.failure, &stop.repair) {
@@ -173,8 +186,8 @@ fn done(plan: &Plan, cluster: &Cluster) -> String {
     }
 }
 
-fn interrupted(ending: &mut Ending, plan: &Plan) {
-    "interrupted, stopped at a safe point".clone_into(&mut ending.summary);
+fn interrupted(ending: &mut Ending, plan: &Plan, summary: String) {
+    ending.summary = summary;
     ending.hint = format!(
         "run the same command again to take cluster `{}` to {}",
         ending.cluster, plan.to
@@ -207,9 +220,7 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
 }
 
 fn rescued(host: &str, hint: &str) -> String {
-    format!(
-        "if the member on `{host}` is down, the host brings it up by itself within a minute\n{hint}"
-    )
+    format!("if its member is down, `{host}` brings it up within a minute\n{hint}")
 }
 
 /// The two ways that are left once the old release must not come back.

@@ -163,10 +163,9 @@ impl Locks {
         hosts: &[Host],
         most: Duration,
     ) -> Result<bool, NotTaken> {
-        let mut held = self.held.lock().await;
-        let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
-        let missing = hosts.iter().filter(is_missing);
+        let missing = self.missing(hosts).await;
         let mut taking: FuturesUnordered<_> = missing
+            .into_iter()
             .map(|host| async move { (host, self.hold(transport, host, most).await) })
             .collect();
         let mut got = BTreeMap::new();
@@ -182,8 +181,27 @@ impl Locks {
         }
         drop(taking);
         let is_late = got.values().any(|lock: &Held| lock.how == How::Late);
-        held.extend(got);
+        self.held.lock().await.extend(got);
         Ok(is_late)
+    }
+
+    /// The hosts whose lock is not held. Clusters that are looked at side by side wait for each other no longer than
+    /// this takes.
+    async fn missing<'h>(&self, hosts: &'h [Host]) -> Vec<&'h Host> {
+        let held = self.held.lock().await;
+        let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
+        hosts.iter().filter(is_missing).collect()
+    }
+
+    /// Lets go of a cluster's hosts and waits until they have cleaned up.
+    pub async fn release_of(&self, cluster: &Cluster) {
+        join_all(cluster.hosts.iter().map(|host| self.disarmed(&host.name))).await;
+        let mut held = self.held.lock().await;
+        let own = cluster.hosts.iter();
+        let own = own.filter_map(|host| held.remove_entry(&host.name));
+        let own: BTreeMap<String, Held> = own.collect();
+        drop(held);
+        let_go(own).await;
     }
 
     /// Whether the locks of all hosts are held, as far as this side knows.

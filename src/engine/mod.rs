@@ -5,17 +5,14 @@
 //! ([`crate::journal`]). A member that fails is put back by the undo of its own steps, and how the cluster is then
 //! is looked at afresh (`ending`), never inferred.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::future::join_all;
-use tokio::time::{Duration, Instant};
 
-use crate::etcd::Minor;
 use crate::event::{Ending, Kind, MemberState};
-use crate::facts::Observation;
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
 use crate::plan::lint;
@@ -25,8 +22,10 @@ use crate::transport::{Transport, Unreachable};
 pub mod act;
 pub mod cancel;
 mod ending;
+pub mod gate;
 pub mod guard;
 pub mod lane;
+mod ledger;
 pub mod lock;
 pub mod rescue;
 pub mod undo;
@@ -34,6 +33,8 @@ pub mod wait;
 
 pub use act::pack::Packs;
 pub use cancel::Interrupt;
+pub use gate::Gate;
+pub use ledger::Ledger;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -81,22 +82,6 @@ pub enum Failure {
     Abandoned,
 }
 
-/// How long a look at the cluster may stand for another one, while nothing was done since. Half of etcd's default
-/// election timeout (1000 ms): the members themselves would not have noticed a loss earlier.
-const FRESH: Duration = Duration::from_millis(500);
-
-/// What a run has done so far; shared by the lanes of a wave.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    left: Mutex<Vec<Left>>,
-    changed: AtomicBool,
-    disrupted: AtomicBool,
-    floor: AtomicU64,
-    line: Mutex<Option<Minor>>,
-    backup: Mutex<Option<String>>,
-    seen: Mutex<Option<(Instant, Observation)>>,
-}
-
 /// How the members of a cluster are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -106,24 +91,6 @@ pub struct Now {
     pub well: bool,
 }
 
-/// Something that stays on purpose.
-#[derive(Debug)]
-struct Left {
-    what: String,
-    /// On these hosts; none where `what` says it all.
-    hosts: BTreeSet<String>,
-}
-
-impl Left {
-    fn words(&self) -> String {
-        let hosts: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
-        match hosts.as_slice() {
-            [] => self.what.clone(),
-            hosts => format!("{} on {}", self.what, hosts.join(", ")),
-        }
-    }
-}
-
 /// How a hop came to its end.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -131,6 +98,8 @@ pub(crate) enum End {
     Done,
     /// Stopped at a safe point.
     Interrupted,
+    /// The gate let no further wave begin: stopped at a safe point, because.
+    Held(String),
     /// A step failed.
     Failed(Stop),
 }
@@ -166,13 +135,18 @@ pub(crate) enum Repair {
 impl Engine {
     /// Executes the first hop of `plan` and tells how the cluster is afterwards.
     pub async fn run(&self, cluster: &Cluster, plan: &Plan) -> Ending {
+        self.run_through(cluster, plan, &Gate::open()).await
+    }
+
+    /// As [`Self::run`], where each wave begins only when `gate` lets it.
+    pub async fn run_through(&self, cluster: &Cluster, plan: &Plan, gate: &Gate) -> Ending {
         let ledger = Ledger::default();
         let mut ending = if let Err(broken) = lint::lint(plan) {
             ending::unsound(cluster, &broken)
         } else if let Err(no) = self.lock(cluster, plan).await {
             ending::not_begun(self, cluster, plan, &no).await
         } else {
-            let end = self.hop(cluster, plan, &ledger).await;
+            let end = self.hop(cluster, plan, gate, &ledger).await;
             ending::tell(self, cluster, plan, &ledger, end).await
         };
         let event = Kind::ClusterEnded {
@@ -191,13 +165,17 @@ impl Engine {
         Now { members, well }
     }
 
-    async fn hop(&self, cluster: &Cluster, plan: &Plan, ledger: &Ledger) -> End {
+    async fn hop(&self, cluster: &Cluster, plan: &Plan, gate: &Gate, ledger: &Ledger) -> End {
         let Some(hop) = plan.hops.first() else {
             return End::Done;
         };
         for wave in &hop.waves {
+            let entered = gate.enter(wave).await;
             if self.interrupt.is_raised() {
                 return End::Interrupted;
+            }
+            if let Err(because) = entered {
+                return End::Held(because);
             }
             match self.wave(cluster, plan, hop, wave, ledger).await {
                 End::Done => {}
@@ -286,114 +264,6 @@ fn chain(error: &dyn std::error::Error) -> Vec<String> {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect()
-}
-
-impl Ledger {
-    /// Notes something that stays on purpose when the run ends.
-    pub fn leave(&self, what: String) {
-        let hosts = BTreeSet::new();
-        self.lock().push(Left { what, hosts });
-    }
-
-    /// Notes something that stays on a host on purpose; the same on several hosts is told once.
-    pub fn leave_on(&self, what: String, host: &str) {
-        let mut left = self.lock();
-        let known = left
-            .iter_mut()
-            .find(|left| left.what == what && !left.hosts.is_empty());
-        match known {
-            Some(known) => drop(known.hosts.insert(host.to_owned())),
-            None => left.push(Left {
-                what,
-                hosts: BTreeSet::from([host.to_owned()]),
-            }),
-        }
-    }
-
-    /// What stays on purpose.
-    pub fn left(&self) -> Vec<String> {
-        self.lock().iter().map(Left::words).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Left>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes where the newest backup of this run is, such as "/var/backups/etcd/prod/x.db on etcd-2".
-    pub fn note_backup(&self, place: String) {
-        *self.backup.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
-    }
-
-    /// Where the newest backup of this run is.
-    pub fn backup(&self) -> Option<String> {
-        self.backup
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Notes a cluster version that a member was seen to say.
-    pub fn note_line(&self, line: Minor) {
-        let mut highest = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        *highest = (*highest).max(Some(line));
-    }
-
-    /// The highest cluster version that any member was seen to say.
-    pub fn line(&self) -> Option<Minor> {
-        *self.line.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that something on a host is, or may be, different now.
-    pub fn note_change(&self) {
-        self.changed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether anything on a host is, or may be, different now.
-    pub fn is_changed(&self) -> bool {
-        self.changed.load(Ordering::Relaxed)
-    }
-
-    /// Notes that a disruptive step has begun.
-    pub fn note_disruption(&self) {
-        self.disrupted.store(true, Ordering::Relaxed);
-        self.note_change();
-    }
-
-    /// Whether a disruptive step of any lane has begun.
-    pub fn is_disrupted(&self) -> bool {
-        self.disrupted.load(Ordering::Relaxed)
-    }
-
-    /// Keeps a look at all members, for those who ask within [`FRESH`].
-    pub fn note_seen(&self, seen: &Observation) {
-        *self.last_look() = Some((Instant::now(), seen.clone()));
-    }
-
-    /// Forgets the last look, for something was done since.
-    pub fn forget_seen(&self) {
-        *self.last_look() = None;
-    }
-
-    /// The last look, if it is fresh and nothing was done since.
-    pub fn seen(&self) -> Option<Observation> {
-        let last = self.last_look().clone();
-        last.filter(|(at, _)| at.elapsed() <= FRESH)
-            .map(|(_, seen)| seen)
-    }
-
-    fn last_look(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Observation)>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a raft index that the next member to settle must have applied.
-    pub fn raise_floor(&self, index: u64) {
-        self.floor.fetch_max(index, Ordering::Relaxed);
-    }
-
-    /// The raft index that a member must have applied to have caught up.
-    pub fn floor(&self) -> u64 {
-        self.floor.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether a failed lane of this plan is undone.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::event::{Ending, Event, Kind};
-use crate::plan::{Hop, Outcome, Plan, StepId};
+use crate::plan::{Outcome, Plan, Purpose, StepId};
 
 /// All clusters of a run, in the order in which their plans came.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,8 @@ pub struct HostRow {
     pub host: String,
     /// Its steps in order.
     pub steps: Vec<StepId>,
+    /// How many of them only stage.
+    pub staging: usize,
     /// How many of them have begun.
     pub begun: usize,
     /// What it is at.
@@ -210,6 +212,12 @@ impl Board {
 }
 
 impl ClusterRow {
+    /// Whether it is staged and no more: other clusters go first.
+    pub fn awaits_its_turn(&self) -> bool {
+        let waits = |row: &HostRow| row.state == State::Waiting && row.begun <= row.staging;
+        self.hop_number == 1 && self.hosts.iter().all(waits)
+    }
+
     /// Whether any step has begun, or it is over without one.
     pub fn has_begun(&self) -> bool {
         self.ending.is_some() || self.hop_number > 1 || self.hosts.iter().any(|row| row.begun > 0)
@@ -276,12 +284,24 @@ impl HostRow {
 
 fn host_rows(plan: &Plan, at: Timestamp) -> Vec<HostRow> {
     let mut rows: Vec<HostRow> = Vec::new();
-    for (lane, step) in plan.hops.iter().take(1).flat_map(Hop::steps) {
+    let waves = plan.hops.iter().take(1).flat_map(|hop| &hop.waves);
+    let lanes = waves.flat_map(|wave| wave.lanes.iter().map(|lane| (wave.purpose, lane)));
+    for (purpose, lane) in lanes {
+        let steps = lane.steps.iter().map(|step| step.id);
+        let staging = if purpose == Purpose::Stage {
+            lane.steps.len()
+        } else {
+            0
+        };
         match rows.iter_mut().find(|row| row.host == lane.host) {
-            Some(row) => row.steps.push(step.id),
+            Some(row) => {
+                row.steps.extend(steps);
+                row.staging += staging;
+            }
             None => rows.push(HostRow {
                 host: lane.host.clone(),
-                steps: vec![step.id],
+                steps: steps.collect(),
+                staging,
                 begun: 0,
                 state: State::Waiting,
                 what: "waits for its turn".to_owned(),

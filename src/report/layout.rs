@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 
 use super::board::{Board, ClusterRow, HostRow, State};
-use super::text::{Paint, between, bytes, duration, fit, one_line};
+use super::text::{Paint, between, bytes, count, duration, fit, one_line};
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// From here a bar and words have room, below only figures.
 const WIDE: usize = 60;
 const BAR_FROM: usize = 110;
 const BAR: usize = 24;
+
+/// What is said of a cluster that is staged while others are in work.
+const TURN: &str = "staged, waits for its turn";
 
 /// What all lines of one drawing share.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +39,12 @@ pub fn cluster(row: &ClusterRow, board: &Board, canvas: Canvas) -> String {
         (None, 1) => ", stopping after this member",
         (None, _) => ", abandoned",
     };
-    let steps = format!("{} of {} steps done", row.ended.min(row.steps), row.steps);
+    let waits = row.awaits_its_turn() && row.has_begun() && board.clusters.len() > 1;
+    let steps = if waits {
+        TURN.to_owned()
+    } else {
+        format!("{} of {} steps done", row.ended.min(row.steps), row.steps)
+    };
     let left = if canvas.width >= WIDE {
         format!("{} {}{hops}, {steps}{stopping}", row.name, row.hop)
     } else {
@@ -45,6 +53,82 @@ pub fn cluster(row: &ClusterRow, board: &Board, canvas: Canvas) -> String {
     let room = canvas.width.saturating_sub(time.chars().count() + 1);
     let left = format!("{:<room$}", fit(&one_line(&left), room));
     format!("{} {}", canvas.paint.bold(&left), canvas.paint.dim(&time))
+}
+
+/// The one line of a cluster that has ended, where there are others.
+pub fn folded(row: &ClusterRow, canvas: Canvas) -> String {
+    let Some((ending, at)) = &row.ending else {
+        return String::new();
+    };
+    let state = match ending.status {
+        0 => State::Done,
+        130 => State::Waiting,
+        _ => State::Failed,
+    };
+    let time = duration(between(row.since, *at));
+    let room = canvas.width.saturating_sub(time.chars().count() + 3);
+    let text = one_line(&format!("{}: {}", row.name, ending.summary));
+    let text = format!("{:<room$}", fit(&text, room));
+    format!("{} {text} {}", mark(state, canvas), canvas.paint.dim(&time))
+}
+
+/// A cluster in one line, where its hosts have no room: mark, name, steps, and what its hosts are at.
+pub fn dense(row: &ClusterRow, name_width: usize, canvas: Canvas) -> String {
+    let name_width = name_width.min((canvas.width / 3).max(8));
+    let name = one_line(&row.name);
+    let name = format!("{:<name_width$}", fit(&name, name_width));
+    let steps = format!("{:>3} of {:<3}", row.ended.min(row.steps), row.steps);
+    let time = format!(" {:>5}", duration(between(row.since, canvas.now)));
+    let (state, what) = hosts_at(row);
+    let taken = 2 + name_width + 1 + steps.chars().count() + 1 + time.chars().count();
+    let room = canvas.width.saturating_sub(taken);
+    let what = format!("{:<room$}", fit(&what, room));
+    format!(
+        "{} {name} {} {}{}",
+        mark(state, canvas),
+        canvas.paint.dim(&steps),
+        tinted(state, &what, canvas.paint),
+        canvas.paint.dim(&time)
+    )
+}
+
+/// What matters most of what a cluster's hosts are at; those that are at the same are named together.
+fn hosts_at(row: &ClusterRow) -> (State, String) {
+    if row.awaits_its_turn() {
+        return (State::Waiting, TURN.to_owned());
+    }
+    let order = [
+        State::Undoing,
+        State::Failed,
+        State::Working,
+        State::Waiting,
+    ];
+    let found = order.into_iter().find_map(|state| {
+        let mut at = row.hosts.iter().filter(|host| host.state == state);
+        at.next().map(|first| (state, first, at.count()))
+    });
+    match found {
+        Some((State::Waiting, ..)) => (State::Waiting, "between two steps".to_owned()),
+        Some((state, first, others)) => {
+            let more = match others {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let said = format!("{}{more}: {}", first.host, first.what);
+            (state, one_line(&said))
+        }
+        None => (State::Done, "done".to_owned()),
+    }
+}
+
+/// The clusters for which there is no room.
+pub fn rest(rows: &[&ClusterRow], canvas: Canvas) -> String {
+    let staged = rows.iter().filter(|row| row.awaits_its_turn()).count();
+    let text = format!(
+        "and {}, {staged} of them staged",
+        count(rows.len(), "more cluster")
+    );
+    canvas.paint.dim(&fit(&text, canvas.width))
 }
 
 /// A host's line: mark, name, step k of n, what, and the time since it began.

@@ -40,10 +40,10 @@ pub enum Talk {
     },
 }
 
-/// What is being looked at now.
+/// What is being looked at now; the newest is shown, and what it interrupted comes back after it.
 #[derive(Clone, Debug, Default)]
 pub struct Looking {
-    now: Option<Phase>,
+    now: Vec<Phase>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl Looking {
     pub fn apply(&mut self, talk: &Talk, now: Timestamp) -> Option<String> {
         match talk {
             Talk::Began { what, hosts } => {
-                self.now = Some(Phase {
+                self.now.push(Phase {
                     what: one_line(what),
                     hosts: hosts.len(),
                     missing: hosts.clone(),
@@ -70,19 +70,19 @@ impl Looking {
                 None
             }
             Talk::Answered { host, failed } => {
-                if let Some(phase) = &mut self.now {
+                for phase in &mut self.now {
                     phase.missing.retain(|missing| missing != host);
                 }
                 failed.as_ref().map(|why| one_line(why))
             }
             Talk::Progress { what, bytes } => {
-                if let Some(phase) = &mut self.now {
+                if let Some(phase) = self.now.last_mut() {
                     phase.note = noted(what, *bytes);
                 }
                 None
             }
             Talk::Over => {
-                self.now = None;
+                self.now.pop();
                 None
             }
             Talk::Say { .. } => None,
@@ -91,7 +91,7 @@ impl Looking {
 
     /// The line to draw, if something goes on.
     pub fn line(&self, canvas: Canvas) -> Option<String> {
-        let phase = self.now.as_ref()?;
+        let phase = self.now.last()?;
         let time = duration(between(phase.since, canvas.now));
         let room = canvas.width.saturating_sub(time.chars().count() + 1);
         let text = format!("{:<room$}", fit(&phase.said(), room));
@@ -100,7 +100,7 @@ impl Looking {
 
     /// What is awaited, for a sign of life.
     pub fn awaited(&self, now: Timestamp) -> Option<String> {
-        let phase = self.now.as_ref()?;
+        let phase = self.now.last()?;
         let time = duration(between(phase.since, now));
         Some(format!("{} (for {time})", phase.said()))
     }

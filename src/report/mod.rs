@@ -19,6 +19,7 @@ pub mod lines;
 pub mod looking;
 pub mod phrase;
 pub mod progress;
+pub mod screen;
 pub mod summary;
 pub mod terminal;
 pub mod text;

@@ -24,6 +24,7 @@ impl Phrases<'_> {
                 cluster,
                 plan,
                 findings,
+                ..
             } => planned(cluster, plan.as_ref(), findings),
             Kind::StepStarted {
                 cluster,

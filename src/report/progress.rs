@@ -4,7 +4,7 @@
     reason = "this is the one module that draws bars"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use super::board::{Board, ClusterRow};
 use super::layout::{self, Canvas};
 use super::looking::{Looking, Talk};
-use super::terminal::{self, Unechoed};
+use super::screen::{About, Screen};
+use super::terminal::{self, Size, Unechoed};
 use super::text::Paint;
 use crate::event::Event;
 
@@ -22,8 +23,11 @@ pub struct Bars {
     board: Board,
     looking: Looking,
     looking_line: Option<ProgressBar>,
-    lines: BTreeMap<(String, String), ProgressBar>,
-    width: Box<dyn Fn() -> usize + Send>,
+    lines: BTreeMap<About, ProgressBar>,
+    screen: Screen,
+    /// Clusters whose ending was said.
+    folded: BTreeSet<String>,
+    size: Box<dyn Fn() -> Size + Send>,
     paint: Paint,
     /// Held from the first bar to the last.
     unechoed: Option<Unechoed>,
@@ -31,19 +35,19 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Bars on stderr; the width is asked again at each drawing, since terminals change size.
+    /// Bars on stderr; the size is asked again at each drawing, since terminals change size.
     pub fn stderr(paint: Paint) -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(20);
         Self {
             is_screen: true,
-            ..Self::on(target, Box::new(terminal::width), paint)
+            ..Self::on(target, Box::new(terminal::size), paint)
         }
     }
 
     /// Bars on any target; tests draw into memory.
     pub fn on(
         target: ProgressDrawTarget,
-        width: Box<dyn Fn() -> usize + Send>,
+        size: Box<dyn Fn() -> Size + Send>,
         paint: Paint,
     ) -> Self {
         Self {
@@ -52,7 +56,9 @@ impl Bars {
             looking: Looking::default(),
             looking_line: None,
             lines: BTreeMap::new(),
-            width,
+            screen: Screen::default(),
+            folded: BTreeSet::new(),
+            size,
             paint,
             unechoed: None,
             is_screen: false,
@@ -79,21 +85,18 @@ impl Bars {
 
     /// Draws the moment.
     pub fn draw(&mut self, now: Timestamp) {
+        let size = (self.size)();
         let canvas = Canvas {
-            width: (self.width)(),
+            width: size.columns,
             now,
             paint: self.paint,
         };
         self.draw_looking(canvas);
-        let board = std::mem::take(&mut self.board);
-        if self.is_screen && self.unechoed.is_none() && board.busy().next().is_some() {
+        if self.is_screen && self.unechoed.is_none() && self.board.busy().next().is_some() {
             self.unechoed = Unechoed::stdin();
         }
-        // A plan alone draws nothing: it may wait for an answer, and the question must stay readable.
-        for cluster in board.clusters.iter().filter(|row| row.has_begun()) {
-            self.draw_cluster(cluster, &board, canvas);
-        }
-        self.board = board;
+        let looking = usize::from(self.looking_line.is_some());
+        self.draw_board(size.rows.saturating_sub(looking), canvas);
     }
 
     /// Draws the last time and leaves the lines on the screen.
@@ -114,37 +117,68 @@ impl Bars {
             }
             None => {
                 if let Some(line) = self.looking_line.take() {
-                    line.finish_and_clear();
-                    self.multi.remove(&line);
+                    drop_line(&self.multi, &line);
                 }
             }
         }
     }
 
-    fn draw_cluster(&mut self, cluster: &ClusterRow, board: &Board, canvas: Canvas) {
-        let name_width = cluster
-            .hosts
-            .iter()
-            .map(|row| row.host.chars().count())
-            .max();
-        let name_width = name_width.unwrap_or_default();
-        let head = layout::cluster(cluster, board, canvas);
-        self.line(&cluster.name, "").set_message(head);
-        for row in &cluster.hosts {
-            let text = layout::host(row, name_width, canvas);
-            self.line(&cluster.name, &row.host).set_message(text);
+    fn draw_board(&mut self, height: usize, canvas: Canvas) {
+        let lines = self.screen.lines(&self.board, height, canvas);
+        let kept: BTreeSet<&About> = lines.iter().map(|line| &line.about).collect();
+        let (multi, before) = (&self.multi, std::mem::take(&mut self.lines));
+        let (still, gone) = before
+            .into_iter()
+            .partition(|(about, _)| kept.contains(about));
+        self.lines = still;
+        let gone: BTreeMap<About, ProgressBar> = gone;
+        for line in gone.values() {
+            drop_line(multi, line);
+        }
+        self.fold_ended(canvas);
+        let mut above: Option<ProgressBar> = None;
+        for line in lines {
+            let bar = self.line(line.about, above.as_ref());
+            bar.set_message(line.text);
+            above = Some(bar);
         }
     }
 
-    fn line(&mut self, cluster: &str, host: &str) -> &ProgressBar {
+    /// Says once, above all that still moves, how each of several clusters ended.
+    fn fold_ended(&mut self, canvas: Canvas) {
+        if self.board.clusters.len() < 2 {
+            return;
+        }
+        let ended = |row: &&ClusterRow| row.ending.is_some();
+        for cluster in self.board.clusters.iter().filter(ended) {
+            if self.folded.insert(cluster.name.clone()) {
+                let _ = self.multi.println(layout::folded(cluster, canvas));
+            }
+        }
+    }
+
+    /// The line about something; a new one is put under the one `above`, or first.
+    fn line(&mut self, about: About, above: Option<&ProgressBar>) -> ProgressBar {
         let multi = &self.multi;
-        self.lines
-            .entry((cluster.to_owned(), host.to_owned()))
-            .or_insert_with(|| new_line(multi))
+        let line = self.lines.entry(about).or_insert_with(|| match above {
+            Some(above) => multi.insert_after(above, bare_line()),
+            None => multi.insert(0, bare_line()),
+        });
+        line.clone()
     }
 }
 
+fn drop_line(multi: &MultiProgress, line: &ProgressBar) {
+    line.finish_and_clear();
+    multi.remove(line);
+}
+
 fn new_line(multi: &MultiProgress) -> ProgressBar {
+    multi.add(bare_line())
+}
+
+fn bare_line() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_msg}").expect("the template is a constant");
-    multi.add(ProgressBar::no_length().with_style(style))
+    // Hidden until the lines that it belongs to take it in.
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style)
 }

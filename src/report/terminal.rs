@@ -1,4 +1,4 @@
-//! The terminal that bars are drawn on: how wide it is, and that it does not write into them.
+//! The terminal that bars are drawn on: how large it is, and that it does not write into them.
 
 use std::io::{self, IsTerminal};
 
@@ -35,11 +35,24 @@ fn is_ours() -> bool {
         && tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// The width of the terminal on stderr; 80 where it does not say.
-pub fn width() -> usize {
-    rustix::termios::tcgetwinsize(io::stderr())
-        .ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|width| *width > 0)
-        .unwrap_or(80)
+/// How large a terminal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Characters in a line.
+    pub columns: usize,
+    /// Lines.
+    pub rows: usize,
+}
+
+/// The size of the terminal on stderr; 80 columns and 24 rows where it does not say.
+pub fn size() -> Size {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    let said = |number: Option<u16>, otherwise: usize| {
+        let number = number.filter(|number| *number > 0);
+        number.map_or(otherwise, usize::from)
+    };
+    Size {
+        columns: said(size.map(|size| size.ws_col), 80),
+        rows: said(size.map(|size| size.ws_row), 24),
+    }
 }

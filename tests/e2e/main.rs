@@ -10,6 +10,7 @@ mod common;
 mod discover;
 mod exec;
 mod faults;
+mod fleet;
 mod hosts;
 mod lab;
 mod locks;

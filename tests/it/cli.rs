@@ -287,3 +287,78 @@ fn a_reader_that_goes_away_is_no_panic() {
         ("0\n".to_owned(), String::new())
     );
 }
+
+const THREE: &str = r#"
+[clusters.a]
+version = "3.5.16"
+hosts.a-1.address = "127.0.0.1"
+[clusters.b]
+version = "3.5.16"
+hosts.b-1.address = "127.0.0.1"
+[clusters.c]
+version = "3.5.16"
+hosts.c-1.address = "127.0.0.1"
+"#;
+
+#[test]
+fn flags_for_several_clusters_that_make_no_sense_contact_nothing() {
+    let home = home();
+    std::fs::write(home.path().join("inventory.toml"), THREE).unwrap();
+    for (args, said) in [
+        (["--max-clusters", "0"], "--max-clusters"),
+        (["--max-failures", "-1"], "-1"),
+        (["--window", "22:00"], "such as `22:00-04:00`"),
+        (["--window", "22:00-22:00"], "the same minute"),
+        (["--shard", "4/3"], "such as `1/3`"),
+        (
+            ["--canary", "z"],
+            "the canary `z` is none of the selected clusters",
+        ),
+    ] {
+        for command in ["upgrade", "plan"] {
+            let output = run(home.path(), &[command, args[0], args[1]]);
+            assert_eq!(status(&output), 2, "{args:?}: {}", err(&output));
+            assert!(err(&output).contains(said), "{args:?}: {}", err(&output));
+        }
+    }
+}
+
+#[test]
+fn outside_the_window_an_upgrade_is_refused_with_the_reason() {
+    let home = home();
+    std::fs::write(home.path().join("inventory.toml"), THREE).unwrap();
+    // Two hours from now to three hours from now: closed, whatever the time is.
+    let now = jiff::Zoned::now();
+    let at = |hours: i64| {
+        let then = now.saturating_add(jiff::SignedDuration::from_hours(hours));
+        then.strftime("%H:%M").to_string()
+    };
+    let window = format!("{}-{}", at(2), at(3));
+    let output = run(home.path(), &["upgrade", "--yes", "--window", &window]);
+    assert_eq!((status(&output), out(&output)), (3, String::new()));
+    let said = err(&output);
+    assert!(
+        said.contains("outside the window nothing is begun"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("the window is {window}")), "{said}");
+    assert!(said.contains("changed: nothing"), "{said}");
+}
+
+#[test]
+fn shards_together_are_the_whole_fleet() {
+    let home = home();
+    std::fs::write(home.path().join("inventory.toml"), THREE).unwrap();
+    let held = |shard: &str| -> usize {
+        let args = ["upgrade", "--shard", shard, "--canary", "z"];
+        let said = err(&run(home.path(), &args));
+        let line = said
+            .lines()
+            .find(|line| line.starts_with("shard "))
+            .unwrap();
+        let count = line.split_once(": ").unwrap().1.split(' ').next().unwrap();
+        assert!(line.ends_with("of 3 clusters"), "{line}");
+        count.parse().unwrap()
+    };
+    assert_eq!(held("1/2") + held("2/2"), 3);
+}

@@ -1,7 +1,9 @@
 //! What stops the engine from outside: interrupts, and a journal that cannot be written.
 
 use std::fs::File;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use runner::engine::act::unit::{LOOK_TITLE, STOP_TITLE};
 use runner::engine::lock::HOLD_TITLE;
@@ -89,10 +91,11 @@ async fn every_command_of_a_step_comes_after_the_journal_has_its_start() {
 async fn when_the_journal_cannot_be_written_the_next_act_is_not_done() {
     let rig = Rig::new(3);
     let plan = rig.plan();
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = UnixStream::pair().unwrap();
     let journal = Journal::over(File::from(OwnedFd::from(writer)), "pipe".into(), "r");
     let engine = rig.engine_with(journal);
-    // The reader goes away while the first member is being stopped.
+    // The reader goes away while the first member is being stopped. It is shut down rather than dropped, for a
+    // child of another test may have inherited it for a moment.
     let mut reader = Some(reader);
     rig.sim.before_each(move |_, command, state| {
         if reader.is_none() && ![observe::TITLE, LOOK_TITLE].contains(&command.title.as_str()) {
@@ -100,8 +103,10 @@ async fn when_the_journal_cannot_be_written_the_next_act_is_not_done() {
                 .violations
                 .push(format!("`{}` ran without a journal", command.title));
         }
-        if command.title == STOP_TITLE {
-            reader = None;
+        if command.title == STOP_TITLE
+            && let Some(reader) = reader.take()
+        {
+            reader.shutdown(Shutdown::Both).unwrap();
         }
     });
     let ending = engine.run(&inventory::cluster(3), &plan).await;

@@ -41,7 +41,7 @@ const OURS: &[(&str, &[&str])] = &[
         &["etcd", "facts", "inventory", "releases", "transport"],
     ),
     ("error", &["report"]),
-    ("cli", &["etcd", "plan"]),
+    ("cli", &["etcd", "fleet", "plan"]),
 ];
 
 /// Files of a module that are stricter than their module.

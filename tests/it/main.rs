@@ -11,6 +11,7 @@ mod engine_scripts;
 mod engine_stops;
 mod engine_undo;
 mod facts;
+mod fleet;
 mod inventory;
 mod layering;
 mod lint;

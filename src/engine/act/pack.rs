@@ -29,6 +29,7 @@ probe() {
   bytes=$(wc -c)
   took=$(date +%s%N)
   case $begun$took in *[!0-9]*) return 0 ;; esac
+  [ "$bytes" -gt 0 ] || return 0
   [ "$((bytes * 1000))" -ge "$(((took - begun) / 1000 * $1))" ] || ! command -v gzip >/dev/null || echo slow
 }
 "#
@@ -135,6 +136,7 @@ mod tests {
         assert_eq!(probed(&format!("{trickle} 100\n")), "slow\n");
         assert_eq!(probed(&format!("{trickle} 1\n")), "");
         assert_eq!(probed("head -c 1000000 /dev/zero | probe 1\n"), "");
+        assert_eq!(probed("probe 1000000 < /dev/null\n"), "");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Releases on a host: keep the installed one, stage a new one, switch to a staged one.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -240,28 +240,15 @@ async fn lacking<'f>(
         .command(LOOK_TITLE, LOOK)
         .args([install_dir.to_owned(), version.to_string(), pack::slow()])
         .args(pairs(files));
-    if let Some((name, sha256)) = files.iter().next() {
-        let path = local_binary(task, version, name, sha256)?;
+    // What is staged may not be here, and then there is nothing to send.
+    let here = |sha256| task.turn.engine.binaries.get(sha256);
+    if let Some(path) = files.values().find_map(here) {
         look.input = Input::Bytes(local(pack::sample(path), path)?);
     }
     let said = task.ask(look).await?.text();
     let names = |name: &str| said.lines().any(|line| line == name);
     let missing = files.iter().filter(|(name, _)| names(name)).collect();
     Ok((missing, names("slow")))
-}
-
-fn local_binary<'a>(
-    task: &Task<'a>,
-    version: &Version,
-    name: &str,
-    sha256: &str,
-) -> Result<&'a Path, Failure> {
-    let path = task.turn.engine.binaries.get(sha256).map(PathBuf::as_path);
-    path.ok_or_else(|| {
-        Failure::because(format!(
-            "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
-        ))
-    })
 }
 
 /// A binary on its way to a host.
@@ -282,7 +269,11 @@ impl<'a> Upload<'a> {
         sha256: &'a str,
         packed: bool,
     ) -> Result<Self, Failure> {
-        let path = local_binary(task, version, name, sha256)?;
+        let Some(path) = task.turn.engine.binaries.get(sha256) else {
+            return Err(Failure::because(format!(
+                "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
+            )));
+        };
         let (path, bytes) = if packed {
             let packs = &task.turn.engine.packs;
             local(packs.packed(sha256, path).await, path)?

@@ -230,7 +230,7 @@ pub(crate) async fn stop(task: &Task<'_>, unit: &str) -> Result<Outcome, Failure
     let rescue = rescue::arguments(task.turn, task.step, dir, run);
     let is_armed = !rescue.is_empty();
     if is_armed {
-        locks.before_arming(&task.turn.host.name).await;
+        locks.disarmed(&task.turn.host.name).await;
     }
     let command = task.command(STOP_TITLE, STOP).arg(unit).args(rescue);
     let text = task.ask(command).await?.text();

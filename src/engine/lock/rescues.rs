@@ -44,8 +44,8 @@ async fn ended(mut disarming: JoinSet<()>) {
 }
 
 impl Locks {
-    /// Waits until an earlier rescue of the host is disarmed, which must not meet the next one.
-    pub(crate) async fn before_arming(&self, host: &str) {
+    /// Waits until a rescue of the host that is being disarmed is: it must not meet the next one.
+    pub(crate) async fn disarmed(&self, host: &str) {
         let disarming = self.rescues.disarming.lock().await.remove(host);
         if let Some(disarming) = disarming {
             ended(disarming).await;

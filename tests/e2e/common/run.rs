@@ -158,8 +158,9 @@ pub fn assert_untouched(before: &BTreeMap<String, String>, after: &BTreeMap<Stri
 
 /// The release of the running process and the cluster version, as `/version` on the host says.
 pub fn running(cluster: &Cluster, host: &str) -> (String, String) {
-    let members = &cluster.shape.clusters[0].members;
-    let member = members.iter().find(|member| member.host == host).unwrap();
+    let clusters = cluster.shape.clusters.iter();
+    let mut members = clusters.flat_map(|one| &one.members);
+    let member = members.find(|member| member.host == host).unwrap();
     let tls = member.tls.clone().unwrap_or_default();
     let shown = [("cacert", tls.cacert), ("cert", tls.cert), ("key", tls.key)];
     let shown = shown.map(|(name, path)| path.map(|path| format!("--{name} {path}")));

@@ -14,9 +14,11 @@ use runner::event::{Event, Kind};
 use runner::report::json::Json;
 use runner::report::lines::Lines;
 use runner::report::progress::Bars;
+use runner::report::terminal::Size;
 use runner::report::text::Paint;
 use runner::report::{Reporter, Show, Talk, colours, summary};
 
+mod fleet;
 mod stream;
 
 use stream::Stream;
@@ -71,11 +73,16 @@ fn built(build: impl FnOnce(&mut Stream) -> &mut Stream) -> Stream {
     stream
 }
 
+/// A terminal that is always that large.
+fn size(columns: usize, rows: usize) -> Box<dyn Fn() -> Size + Send> {
+    Box::new(move || Size { columns, rows })
+}
+
 /// Bars of a stream, drawn some seconds after its last event.
 fn screen(stream: &Stream, columns: u16, seconds_later: i64) -> String {
     let term = InMemoryTerm::new(24, columns);
     let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
-    let mut bars = Bars::on(target, Box::new(move || usize::from(columns)), Paint::OFF);
+    let mut bars = Bars::on(target, size(usize::from(columns), 24), Paint::OFF);
     for event in &stream.events {
         bars.report(event);
     }
@@ -132,7 +139,7 @@ fn bars_of_looking_name_the_hosts_that_have_not_answered() {
     let now = Stream::new().now();
     let term = InMemoryTerm::new(24, 80);
     let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
-    let mut bars = Bars::on(target, Box::new(|| 80), Paint::OFF);
+    let mut bars = Bars::on(target, size(80, 24), Paint::OFF);
     let hosts = stream::HOSTS.map(|(host, _)| host.to_owned()).to_vec();
     bars.talk(
         &Talk::Began {

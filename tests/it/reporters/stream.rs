@@ -57,6 +57,7 @@ impl Stream {
             cluster: "prod".to_owned(),
             plan: Some(plan()),
             findings: vec![finding()],
+            others: Vec::new(),
         })
     }
 

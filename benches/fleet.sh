@@ -1,0 +1,70 @@
+#!/bin/sh
+# Times `runner upgrade` of a fleet with one cluster at a time and with several, on fresh labs of the same kind, and
+# prints the ratio and the most memory that runner and the ssh processes that it starts held. Needs root, python3 and a release build.
+#
+#   benches/fleet.sh [CLUSTERS [MEMBERS [AT_ONCE [FROM [TO]]]]]
+set -eu
+
+clusters=${1:-12} members=${2:-3} at_once=${3:-4} from=${4:-3.4.23} to=${5:-3.5.16}
+runner=${RUNNER:-$(dirname "$0")/../target/release/runner}
+work=$(mktemp -d)
+trap '"$runner" rehearse --destroy >/dev/null 2>&1 || :; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+cluster=0
+while [ $cluster -lt "$clusters" ]; do
+    cluster=$((cluster + 1))
+    printf '[clusters.c%03d.hosts."c%03d-etcd-[1:%d]"]\naddress = "10.%d.0.1[1:%d]"\n' \
+        $cluster $cluster "$members" $cluster "$members"
+done >"$work/shape.toml"
+
+# Samples a process and those that it started, four times a second until it is gone. What ssh leaves in the background
+# is nobody's child, so they are known by a variable that they inherit.
+watch_memory() {
+    python3 - "$1" "BENCH_MARK=$work" <<'PY'
+import os, sys, time
+runner, mark = sys.argv[1], sys.argv[2].encode()
+def kib(pid, key):
+    try:
+        with open(f"/proc/{pid}/status") as lines:
+            return sum(int(line.split()[1]) for line in lines if line.startswith(key))
+    except OSError:
+        return 0
+def is_marked(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as environ:
+            return mark in environ.read().split(b"\0")
+    except OSError:
+        return False
+own = others = number = 0
+while kib(runner, "VmRSS"):
+    own = max(own, kib(runner, "VmHWM"))
+    below = [p for p in os.listdir("/proc") if p.isdigit() and p != runner and is_marked(p)]
+    others, number = max(others, sum(kib(p, "VmRSS") for p in below)), max(number, len(below))
+    time.sleep(0.25)
+print(own // 1024, others // 1024, number)
+PY
+}
+
+measure() {
+    "$runner" rehearse --keep -i "$work/shape.toml" --from "$from" --to "$from" >"$work/lab" 2>"$work/lab.err" ||
+        { cat "$work/lab.err" >&2; exit 1; }
+    inventory=$(sed -n 's/.*runner status -i //p' "$work/lab")
+    releases=${RUNNER_RELEASES:-$(dirname "$inventory")/releases}
+    begin=$(date +%s%3N)
+    BENCH_MARK=$work "$runner" upgrade --yes -q -i "$inventory" -e "releases.source=$releases" --to "$to" --max-clusters "$1" \
+        --acknowledge SINGLE_MEMBER --state-dir "$work/state" >"$work/out" 2>"$work/err" &
+    run=$!
+    watch_memory $run >"$work/memory"
+    wait $run || { cat "$work/out" "$work/err" >&2; exit 1; }
+    took=$(($(date +%s%3N) - begin))
+    "$runner" rehearse --destroy >/dev/null 2>&1
+    read -r own ssh number <"$work/memory"
+    printf '%d clusters of %d, %d at once: %d ms; runner held %d MiB, its up to %d children %d MiB\n' \
+        "$clusters" "$members" "$1" $took "$own" "$number" "$ssh"
+}
+
+measure 1
+alone=$took
+measure "$at_once"
+echo "ratio $(python3 -c "print('%.2f' % ($took / $alone))")"
