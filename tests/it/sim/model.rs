@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::inventory::{DROP_IN, UNIT_FILE};
 pub use super::release::{binaries, content, sha256};
+use super::rescue::Rescue;
 use super::restore::Data;
 use super::traps::{Log, Trap};
 pub use super::unit::Unit;
@@ -73,6 +74,8 @@ pub struct Host {
     pub v2_keys: V2Keys,
     /// What the holder of the lock wrote.
     pub lock: Option<String>,
+    /// What brings the member up if its run is gone.
+    pub rescue: Option<Rescue>,
 }
 
 /// The cluster.
@@ -125,6 +128,7 @@ impl Host {
             raft: Log::of(version),
             v2_keys: V2Keys::Absent,
             lock: None,
+            rescue: None,
         }
     }
 
@@ -224,6 +228,7 @@ impl State {
         self.elect();
         self.replicate();
         self.raise_cluster_version();
+        self.rescue();
     }
 
     fn processes_end(&mut self) {
