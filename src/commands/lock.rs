@@ -35,7 +35,7 @@ pub fn take(context: &Context, selected: &[Selected]) -> Result<Locks> {
     let dir = context.state_dir.join("locks");
     let held = selected
         .iter()
-        .map(|one| take_one(&dir, &one.cluster.name, &context.run))
+        .map(|one| take_one(&dir, &one.cluster.name, &holder(&context.run)))
         .collect::<Result<Vec<_>>>()?;
     Ok(Locks { _held: held })
 }
@@ -78,8 +78,8 @@ pub async fn take_on_hosts(
     let transport: Arc<dyn Transport> = session.transport.clone();
     let taking = session.locks.take(&transport, cluster);
     let taken = session.or_interrupt(taking).await?;
-    taken.map_err(|no| not_taken(&cluster.name, no))?;
-    Ok(!decision.is_locked && decision.looked.elapsed() > FRESH)
+    let is_late = taken.map_err(|no| not_taken(&cluster.name, no))?;
+    Ok(is_late || !decision.is_locked && decision.looked.elapsed() > FRESH)
 }
 
 fn not_taken(cluster: &str, no: NotTaken) -> Failure {
@@ -117,7 +117,7 @@ pub fn holder(run: &str) -> Holder {
     }
 }
 
-fn take_one(dir: &Path, cluster: &str, run: &str) -> Result<File> {
+fn take_one(dir: &Path, cluster: &str, holder: &Holder) -> Result<File> {
     let path = dir.join(file_name(cluster));
     let mut file = open(dir, &path).map_err(|error| unusable(&path, &error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -125,9 +125,11 @@ fn take_one(dir: &Path, cluster: &str, run: &str) -> Result<File> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Err(taken(cluster, file)),
         Err(error) => return Err(unusable(&path, &error.into())),
     }
+    // Cannot fail: strings and a time.
+    let words = serde_json::to_string(holder).unwrap_or_default();
     let named = file
         .set_len(0)
-        .and_then(|()| file.write_all(run.as_bytes()));
+        .and_then(|()| file.write_all(words.as_bytes()));
     named.map_err(|error| unusable(&path, &error))?;
     Ok(file)
 }
@@ -161,15 +163,14 @@ fn file_name(cluster: &str) -> String {
 }
 
 fn taken(cluster: &str, mut file: File) -> Failure {
-    let mut holder = String::new();
-    let _ = file.read_to_string(&mut holder);
-    let holder = if holder.is_empty() {
-        "another run".to_owned()
-    } else {
-        format!("run {holder}")
+    let mut words = String::new();
+    let _ = file.read_to_string(&mut words);
+    let what = format!("the lock of cluster `{cluster}`");
+    let who = match serde_json::from_str::<Holder>(&words) {
+        Ok(holder) => holder.holds(&what),
+        Err(_) => format!("another run holds {what}"),
     };
-    let problem = Problem::new(format!("{holder} holds the lock of cluster `{cluster}`"))
-        .hint("wait until it has ended; `runner runs list` shows it");
+    let problem = Problem::new(who).hint("wait until it has ended; `runner runs list` shows it");
     Failure::new(Exit::Locked, problem).changed("nothing")
 }
 
@@ -185,16 +186,17 @@ mod tests {
     #[test]
     fn the_second_run_is_told_who_holds_the_lock_until_the_first_lets_go() {
         let dir = tempfile::tempdir().unwrap();
-        let first = take_one(dir.path(), "prod", "20261120T120102Z-4f2a").unwrap();
-        let refused = take_one(dir.path(), "prod", "b").unwrap_err();
+        let first = take_one(dir.path(), "prod", &holder("20261120T120102Z-4f2a")).unwrap();
+        let refused = take_one(dir.path(), "prod", &holder("b")).unwrap_err();
         assert_eq!(refused.exit, Exit::Locked);
+        let what = &refused.problems[0].what;
+        assert!(what.starts_with("run 20261120T120102Z-4f2a of "), "{what}");
         assert!(
-            refused.problems[0]
-                .what
-                .contains("run 20261120T120102Z-4f2a holds the lock of cluster `prod`")
+            what.contains(" holds the lock of cluster `prod`, since 2"),
+            "{what}"
         );
         drop(first);
-        take_one(dir.path(), "prod", "b").unwrap();
+        take_one(dir.path(), "prod", &holder("b")).unwrap();
     }
 
     #[test]

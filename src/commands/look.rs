@@ -103,6 +103,8 @@ pub struct Looked {
     pub since: Instant,
     /// Whether this run holds the lock, so that nobody else can make the answers untrue.
     pub is_locked: bool,
+    /// Whether a host has brought up its member meanwhile, so that the answers are not true any more.
+    is_late: bool,
 }
 
 /// As [`look`], and beside it whether another run holds the cluster's lock. Where a host cannot be asked, nothing is
@@ -116,8 +118,12 @@ pub async fn look_with_lock(
     versions: &[Version],
     lock: LockUse,
 ) -> Result<Looked> {
-    let answering = look(session, cluster, versions);
-    beside_lock(session, cluster, lock, answering).await
+    let again = || beside_lock(session, cluster, lock, look(session, cluster, versions));
+    let looked = again().await?;
+    if looked.is_late {
+        return again().await;
+    }
+    Ok(looked)
 }
 
 /// As [`look_with_lock`], as a part of something that is announced already.
@@ -130,8 +136,12 @@ pub async fn ask_with_lock(
     versions: &[Version],
     lock: LockUse,
 ) -> Result<Looked> {
-    let answering = ask(session, cluster, versions);
-    beside_lock(session, cluster, lock, answering).await
+    let again = || beside_lock(session, cluster, lock, ask(session, cluster, versions));
+    let looked = again().await?;
+    if looked.is_late {
+        return again().await;
+    }
+    Ok(looked)
 }
 
 async fn beside_lock(
@@ -155,28 +165,43 @@ async fn beside_lock(
     if locked.is_none() && is_complete {
         locked = Some(session.or_interrupt(locking).await?);
     }
-    let (taken, is_locked) = locked.unwrap_or_default();
+    let locked = locked.unwrap_or_default();
     Ok(Looked {
         answers,
-        taken,
+        taken: locked.taken,
         since,
-        is_locked,
+        is_locked: locked.is_held,
+        is_late: locked.is_late,
     })
 }
 
-/// The lock of another run, and whether ours is held. A host that gives none is told of when it is needed.
-async fn locking(session: &Session<'_>, cluster: &Cluster, lock: LockUse) -> (Option<Taken>, bool) {
+/// What came of taking a lock, or of looking at it.
+#[derive(Default)]
+struct Locked {
+    taken: Option<Taken>,
+    is_held: bool,
+    is_late: bool,
+}
+
+/// A host that gives no lock is told of when it is needed.
+async fn locking(session: &Session<'_>, cluster: &Cluster, lock: LockUse) -> Locked {
+    let mut locked = Locked::default();
     if lock == LockUse::See {
         let own = &session.context.run;
         let seen = lock::look(&*session.transport, cluster, own, session.look_deadline());
-        return (seen.await, false);
+        locked.taken = seen.await;
+        return locked;
     }
     let transport: Arc<dyn Transport> = session.transport.clone();
     match session.locks.take(&transport, cluster).await {
-        Ok(()) => (None, true),
-        Err(NotTaken::Taken(taken)) => (Some(taken), false),
-        Err(_) => (None, false),
+        Ok(is_late) => {
+            locked.is_held = true;
+            locked.is_late = is_late;
+        }
+        Err(NotTaken::Taken(taken)) => locked.taken = Some(taken),
+        Err(_) => {}
     }
+    locked
 }
 
 /// The facts of a cluster whose hosts have all answered.

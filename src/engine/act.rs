@@ -226,14 +226,10 @@ impl Task<'_> {
         let mut pause = Duration::from_millis(200);
         loop {
             command.deadline = self.left() + GRACE;
-            let asked = self
-                .turn
-                .engine
-                .transport
-                .run(&self.turn.host.name, command.clone());
+            let asked = self.run(command.clone());
             let unreachable = match self.turn.engine.unless_abandoned(asked).await? {
-                Ok(output) => return Ok(output),
-                Err(unreachable) => unreachable,
+                Err(Failure::Unreachable(unreachable)) => unreachable,
+                ended => return ended,
             };
             let again = may_come_back(&unreachable);
             let said = unreachable.to_string();
@@ -245,6 +241,23 @@ impl Task<'_> {
             clear_partial(&command);
             self.pause(&mut pause).await?;
         }
+    }
+
+    /// Runs a script, once. While the member is in hand, only with the lock: else the host may act by itself.
+    async fn run(&self, command: Command) -> Result<Output, Failure> {
+        self.keep_lock().await?;
+        let transport = &self.turn.engine.transport;
+        let ran = transport.run(&self.turn.host.name, command).await;
+        ran.map_err(Failure::Unreachable)
+    }
+
+    /// Takes the lock again if it was lost with a connection while the member is in hand.
+    pub(crate) async fn keep_lock(&self) -> Result<(), Failure> {
+        if !self.turn.is_disrupted() {
+            return Ok(());
+        }
+        let engine = self.turn.engine;
+        engine.locks.keep(&engine.transport, self.turn.host).await
     }
 
     /// Looks at all members of the cluster: versions, status, health; member and alarm lists by one that is not in

@@ -79,6 +79,9 @@ pub(crate) async fn tell(
             if matches!(stop.repair, Repair::TooLate(_)) {
                 ending.hint = onwards(stop, plan, ledger);
             }
+            if engine.locks.is_armed(&stop.host) {
+                ending.hint = rescued(&stop.host, &ending.hint);
+            }
         }
     }
     ending
@@ -109,6 +112,7 @@ pub(crate) async fn not_begun(
         Failure::Locked(_) => (Exit::Locked, LOCKED_HINT.to_owned()),
         Failure::Unreachable(unreachable) => (Exit::Unreachable, unreachable.hint.clone()),
         Failure::Abandoned => (Exit::Interrupted, String::new()),
+        Failure::Refused(_) => (Exit::Refused, "run the same command again".to_owned()),
         _ => (Exit::Refused, UNLOCKABLE_HINT.to_owned()),
     };
     let mut causes = failure.causes();
@@ -224,6 +228,10 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
         ending.causes.extend(more.iter().cloned());
     }
     ending.hint = hint(stop, healthy, plan);
+}
+
+fn rescued(host: &str, hint: &str) -> String {
+    format!("if its member is down, `{host}` brings it up within a minute\n{hint}")
 }
 
 fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {

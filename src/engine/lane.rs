@@ -30,8 +30,29 @@ use crate::transport::Stage;
 /// The most that a guard takes before it refuses.
 pub(super) const GUARD: Duration = Duration::from_secs(30);
 
-/// Runs a lane to its end.
+/// Runs a lane to its end. A rescue that is armed has nothing to do then, unless nobody could finish the member.
 pub(crate) async fn run(turn: &Turn<'_>) -> End {
+    let end = run_steps(turn).await;
+    if turn.is_disrupted() && !is_open(&end) {
+        let engine = turn.engine;
+        engine.locks.disarm(&engine.transport, turn.host).await;
+    }
+    end
+}
+
+/// Whether the member was given up before it was finished or put back.
+fn is_open(end: &End) -> bool {
+    let End::Failed(stop) = end else {
+        return false;
+    };
+    match stop.failure {
+        Failure::Abandoned | Failure::Journal(_) => true,
+        Failure::Unreachable(_) => matches!(stop.repair, Repair::Failed(_)),
+        _ => false,
+    }
+}
+
+async fn run_steps(turn: &Turn<'_>) -> End {
     let mut begun = Vec::new();
     for (at, step) in turn.lane.steps.iter().enumerate() {
         if !turn.goes_on() && turn.engine.interrupt.is_raised() {

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::rescues::Rescues;
 use super::act::{RECONNECT, may_come_back};
 use super::{Engine, Failure};
 use crate::inventory::{Cluster, Host};
@@ -23,6 +24,7 @@ use crate::plan::{Hop, Plan};
 use crate::transport::{Command, Input, Line, Output, Sink, Stage, Stream, Transport, Unreachable};
 
 mod holder;
+mod rescues;
 
 pub use holder::{Holder, Taken, WHO_TITLE, look};
 
@@ -32,6 +34,9 @@ pub const LOCKED_HINT: &str =
 
 /// What to do about hosts that give no lock.
 pub const UNLOCKABLE_HINT: &str = "hosts need `flock` and `systemd-escape`, and room in /run";
+
+/// Why a plan does not hold any more.
+const RESCUED: &str = "a host has brought its member up by itself since the plan was made";
 
 /// The title of [`HOLD`].
 pub const HOLD_TITLE: &str = "hold the lock";
@@ -60,11 +65,11 @@ const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Holds the lock until stdin ends or is silent for too long.
 ///
-/// Arguments: `dir data_dir run words seconds`. Prints `held`, or `taken` and what the holder wrote. A file that was
-/// removed between its opening and its locking does not count, so it is looked at again.
+/// Arguments: `dir data_dir run words seconds`. Prints `taken` and what the holder wrote; or `waiting`, again and again,
+/// while a rescue works; then `held`, `held armed` if this run's own rescue is armed, or `held late` if one was waited
+/// for. A file that was removed between its opening and its locking does not count, so it is looked at again.
 const HOLD: &str = concat!(
-    "set -eu
-",
+    "set -eu\n",
     include_str!("lock/file.sh"),
     include_str!("lock/hold.sh")
 );
@@ -86,6 +91,7 @@ pub struct Locks {
     holder: Holder,
     dir: String,
     held: Mutex<BTreeMap<String, Held>>,
+    rescues: Rescues,
 }
 
 #[derive(Debug)]
@@ -93,6 +99,29 @@ struct Held {
     /// Dropped to let go.
     hold: watch::Sender<bool>,
     task: JoinHandle<Result<Output, Unreachable>>,
+    how: How,
+}
+
+/// What the host said of a rescue when it gave the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// There is none.
+    Plainly,
+    /// This run's own is armed and has not acted.
+    Armed,
+    /// One was at work, so that what was seen before is not true any more.
+    Late,
+}
+
+impl How {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "held" => Some(Self::Plainly),
+            "held armed" => Some(Self::Armed),
+            "held late" => Some(Self::Late),
+            _ => None,
+        }
+    }
 }
 
 impl Locks {
@@ -102,6 +131,7 @@ impl Locks {
             holder,
             dir: DIR.to_owned(),
             held: Mutex::default(),
+            rescues: Rescues::default(),
         }
     }
 
@@ -113,7 +143,8 @@ impl Locks {
     }
 
     /// Takes the lock of every host that it has not, all side by side. Of two runs that begin together the earlier one
-    /// gets all, see [`Holder::precedes`].
+    /// gets all, see [`Holder::precedes`]. Says whether a rescue was waited for, so that what was seen of the cluster
+    /// before is not true any more.
     ///
     /// # Errors
     /// [`NotTaken`]; what was taken by then is let go.
@@ -121,11 +152,21 @@ impl Locks {
         &self,
         transport: &Arc<dyn Transport>,
         cluster: &Cluster,
-    ) -> Result<(), NotTaken> {
-        let missing = self.missing(cluster).await;
+    ) -> Result<bool, NotTaken> {
+        self.take_of(transport, &cluster.hosts, RECONNECT).await
+    }
+
+    /// As [`Self::take`]; asks for at most `most` again where a connection breaks.
+    async fn take_of(
+        &self,
+        transport: &Arc<dyn Transport>,
+        hosts: &[Host],
+        most: Duration,
+    ) -> Result<bool, NotTaken> {
+        let missing = self.missing(hosts).await;
         let mut taking: FuturesUnordered<_> = missing
             .into_iter()
-            .map(|host| async move { (host, self.hold(transport, host).await) })
+            .map(|host| async move { (host, self.hold(transport, host, most).await) })
             .collect();
         let mut got = BTreeMap::new();
         while let Some((host, lock)) = taking.next().await {
@@ -139,20 +180,22 @@ impl Locks {
             }
         }
         drop(taking);
+        let is_late = got.values().any(|lock: &Held| lock.how == How::Late);
         self.held.lock().await.extend(got);
-        Ok(())
+        Ok(is_late)
     }
 
     /// The hosts whose lock is not held. Clusters that are looked at side by side wait for each other no longer than
     /// this takes.
-    async fn missing<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Host> {
+    async fn missing<'h>(&self, hosts: &'h [Host]) -> Vec<&'h Host> {
         let held = self.held.lock().await;
         let is_missing = |host: &&Host| !held.get(&host.name).is_some_and(Held::is_held);
-        cluster.hosts.iter().filter(is_missing).collect()
+        hosts.iter().filter(is_missing).collect()
     }
 
     /// Lets go of a cluster's hosts and waits until they have cleaned up.
     pub async fn release_of(&self, cluster: &Cluster) {
+        join_all(cluster.hosts.iter().map(|host| self.disarmed(&host.name))).await;
         let mut held = self.held.lock().await;
         let own = cluster.hosts.iter();
         let own = own.filter_map(|host| held.remove_entry(&host.name));
@@ -170,16 +213,22 @@ impl Locks {
 
     /// Lets go of everything and waits until the hosts have cleaned up.
     pub async fn release(&self) {
+        self.rescues.settle().await;
         let_go(std::mem::take(&mut *self.held.lock().await)).await;
     }
 
     /// Takes one lock; a connection that was lost is made again, and a run that must let go is waited for.
-    async fn hold(&self, transport: &Arc<dyn Transport>, host: &Host) -> Result<Held, NotTaken> {
+    async fn hold(
+        &self,
+        transport: &Arc<dyn Transport>,
+        host: &Host,
+        most: Duration,
+    ) -> Result<Held, NotTaken> {
         let began = Instant::now();
         loop {
             let pause = match self.try_hold(transport, host).await {
                 Err(NotTaken::Unreachable(gone))
-                    if may_come_back(&gone) && began.elapsed() < RECONNECT =>
+                    if may_come_back(&gone) && began.elapsed() < most =>
                 {
                     500
                 }
@@ -210,12 +259,22 @@ impl Locks {
         let command = self.command(host, watched, tell);
         let (transport, name) = (Arc::clone(transport), host.name.clone());
         let task = tokio::spawn(async move { transport.run(&name, command).await });
-        match timeout(PATIENCE, next_line(&mut printed)).await {
-            Ok(Some(word)) if word == "held" => Ok(Held { hold, task }),
-            Ok(word) => Err(refusal(&host.name, task, &mut printed, word).await),
-            Err(_) => {
-                task.abort();
-                Err(NotTaken::Unreachable(late(&host.name)))
+        loop {
+            let word = timeout(PATIENCE, next_line(&mut printed)).await;
+            match word.as_ref().map(|word| word.as_deref()) {
+                Ok(Some("waiting")) => {}
+                Ok(Some(told)) if How::parse(told).is_some() => {
+                    let how = How::parse(told).unwrap_or(How::Plainly);
+                    return Ok(Held { hold, task, how });
+                }
+                Ok(word) => {
+                    let word = word.map(str::to_owned);
+                    return Err(refusal(&host.name, task, &mut printed, word).await);
+                }
+                Err(_) => {
+                    task.abort();
+                    return Err(NotTaken::Unreachable(late(&host.name)));
+                }
             }
         }
     }
@@ -246,7 +305,7 @@ impl Held {
 
 /// Lets go of locks and waits until the hosts have cleaned up.
 async fn let_go(held: BTreeMap<String, Held>) {
-    let gone = held.into_values().map(|Held { hold, task }| {
+    let gone = held.into_values().map(|Held { hold, task, .. }| {
         drop(hold);
         timeout(LETTING_GO, task)
     });
@@ -318,6 +377,9 @@ impl From<NotTaken> for Failure {
 impl Engine {
     /// Takes the locks that are not held yet, or not any more: of all hosts for a plan that stops members; else of those
     /// that the plan touches, so that a host that is gone keeps nobody from a backup.
+    ///
+    /// # Errors
+    /// As [`Locks::take`]; and a refusal if a rescue has changed what the plan was made for.
     pub(crate) async fn lock(&self, cluster: &Cluster, plan: &Plan) -> Result<(), Failure> {
         let steps = || plan.hops.iter().flat_map(Hop::steps);
         let mut concerned = cluster.clone();
@@ -326,7 +388,10 @@ impl Engine {
             concerned.hosts.retain(is_touched);
         }
         let taken = self.locks.take(&self.transport, &concerned);
-        Ok(self.unless_abandoned(taken).await??)
+        if self.unless_abandoned(taken).await?? {
+            return Err(Failure::Refused(RESCUED.to_owned()));
+        }
+        Ok(())
     }
 }
 

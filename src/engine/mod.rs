@@ -28,6 +28,7 @@ pub mod guard;
 pub mod lane;
 mod ledger;
 pub mod lock;
+pub mod rescue;
 pub mod undo;
 pub mod wait;
 mod whole;
@@ -36,7 +37,6 @@ pub use act::pack::Packs;
 pub use cancel::Interrupt;
 pub use gate::Gate;
 pub use ledger::Ledger;
-use lock::Locks;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub struct Engine {
     /// Where fetched backups go, under `backups/<cluster>/`.
     pub state_dir: PathBuf,
     /// The locks on the hosts; those that are not held yet are taken before the first step.
-    pub locks: Arc<Locks>,
+    pub locks: Arc<lock::Locks>,
 }
 
 impl std::fmt::Debug for Engine {

@@ -20,6 +20,7 @@ mod rehearse;
 mod releases;
 #[path = "../it/releases_server.rs"]
 mod releases_server;
+mod rescue;
 mod restore;
 mod rollback;
 mod templates;

@@ -168,6 +168,8 @@ impl Rig {
     /// The same, with words for a preflight that refuses.
     pub async fn upgrade_or_else(&mut self, context: &str) -> Ending {
         loop {
+            // As commands do, who look only once no host is about to act by itself.
+            self.sim.rescued().await;
             let Planned { plan, findings } = self.planned();
             let refuses = |finding: &&Finding| finding.refuses(&self.acknowledged);
             let refusing: Vec<&Finding> = findings.iter().filter(refuses).collect();
@@ -187,7 +189,9 @@ impl Rig {
 
     pub async fn execute(&mut self, plan: &Plan) -> Ending {
         let engine = self.engine();
-        engine.run(&inventory::cluster(self.members), plan).await
+        let ending = engine.run(&inventory::cluster(self.members), plan).await;
+        engine.locks.release().await;
+        ending
     }
 
     /// The events of the newest run.

@@ -224,6 +224,8 @@ async fn case(members: usize, done: usize, at: usize, fault: Fault) {
         }
     }
     rig.sim.mend();
+    // As the command does, which looks only once no host is about to act by itself.
+    rig.sim.rescued().await;
     if let Some(again) = back(&mut rig).await {
         assert_eq!(again.status, 0, "{context}: the second rollback: {again:?}");
     }

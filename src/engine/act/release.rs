@@ -13,7 +13,7 @@ use super::pack::{self, probe};
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
 use crate::plan::Outcome;
-use crate::transport::{Command, Input, Meter};
+use crate::transport::{Input, Meter};
 
 /// The title of [`KEEP`].
 pub const KEEP_TITLE: &str = "keep the installed release";
@@ -128,7 +128,7 @@ mv -fT "$tmp" "$dir/$name"
 /// Arguments: `install_dir version bin_dir`, names of binaries in the order of switching, `--`, names of links
 /// that must go. Prints what it changed. Checks everything before the first change: all binaries are staged, and a
 /// plain file that a link would replace is kept somewhere under `install_dir`.
-const SWITCH: &str = r#"
+pub(crate) const SWITCH: &str = r#"
 set -eu
 export LC_ALL=C
 install=$1 dir=$1/$2 bin=$3
@@ -346,7 +346,8 @@ pub(crate) async fn switch(
     remove: &[String],
 ) -> Result<Outcome, Failure> {
     let (install_dir, bin_dir) = dirs;
-    let command = switch_command(task, version, install_dir, bin_dir, files, remove);
+    let arguments = switch_arguments(version, install_dir, bin_dir, files, remove);
+    let command = task.command(SWITCH_TITLE, SWITCH).args(arguments);
     let done = task.ask(command).await?.text();
     if done.trim().is_empty() {
         return Ok(unchanged(format!("{bin_dir} leads to {version} already")));
@@ -354,25 +355,27 @@ pub(crate) async fn switch(
     Ok(changed(format!("{bin_dir} leads to {version}")))
 }
 
-fn switch_command(
-    task: &Task<'_>,
+/// What [`SWITCH`] is told.
+pub(crate) fn switch_arguments(
     version: &Version,
     install_dir: &str,
     bin_dir: &str,
     files: &[String],
     remove: &[String],
-) -> Command {
+) -> Vec<String> {
     let mut order: Vec<String> = files.to_vec();
     order.sort_by_key(|name| name == "etcd");
-    task.command(SWITCH_TITLE, SWITCH)
-        .args([
-            install_dir.to_owned(),
-            version.to_string(),
-            bin_dir.to_owned(),
-        ])
-        .args(order)
-        .arg("--")
-        .args(remove.to_vec())
+    let head = [
+        install_dir.to_owned(),
+        version.to_string(),
+        bin_dir.to_owned(),
+    ];
+    let divider = std::iter::once("--".to_owned());
+    head.into_iter()
+        .chain(order)
+        .chain(divider)
+        .chain(remove.to_vec())
+        .collect()
 }
 
 fn pairs(files: &BTreeMap<String, String>) -> impl Iterator<Item = String> {

@@ -1,6 +1,7 @@
 //! The unit: stop it, start it, reload units, look at it.
 
 use super::{Failure, Task, changed, unchanged};
+use crate::engine::rescue;
 use crate::plan::Outcome;
 use crate::transport::Command;
 
@@ -29,10 +30,12 @@ pub(crate) use show;
 
 /// Stops the unit, then makes sure that its main process and every etcd of its cgroup are gone.
 ///
-/// Arguments: `unit`. Prints `same` when nothing ran, then the properties.
+/// Arguments: `unit`, then what [`rescue::arguments`] gives. Prints `same` when nothing ran, then the properties.
 const STOP: &str = concat!(
-    "set -eu\nexport LC_ALL=C\nunit=$1\n",
+    "set -eu\nexport LC_ALL=C\nunit=$1\nshift\n",
     show!(),
+    include_str!("../lock/file.sh"),
+    include_str!("../rescue/arm.sh"),
     r#"
 die() { printf '%s\n' "$1" >&2; exit 1; }
 left() {
@@ -47,6 +50,7 @@ left() {
   done
 }
 [ "$(prop "$unit" LoadState)" = loaded ] || die "unit \`$unit\` is $(prop "$unit" LoadState)"
+[ $# -eq 0 ] || arm "$@"
 pid=$(prop "$unit" MainPID)
 group=$(prop "$unit" ControlGroup)
 case $(prop "$unit" ActiveState) in
@@ -221,10 +225,18 @@ fn stopped(unit: &str, status: i32) -> String {
 
 /// `Action::StopUnit`.
 pub(crate) async fn stop(task: &Task<'_>, unit: &str) -> Result<Outcome, Failure> {
-    let text = task
-        .ask(task.command(STOP_TITLE, STOP).arg(unit))
-        .await?
-        .text();
+    let locks = &task.turn.engine.locks;
+    let (dir, run) = locks.rescue_keys();
+    let rescue = rescue::arguments(task.turn, task.step, dir, run);
+    let is_armed = !rescue.is_empty();
+    if is_armed {
+        locks.disarmed(&task.turn.host.name).await;
+    }
+    let command = task.command(STOP_TITLE, STOP).arg(unit).args(rescue);
+    let text = task.ask(command).await?.text();
+    if is_armed {
+        locks.note_armed(&task.turn.host.name);
+    }
     if text.lines().next() == Some("same") {
         return Ok(unchanged(format!("{unit} does not run")));
     }

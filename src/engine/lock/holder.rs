@@ -87,19 +87,26 @@ impl Holder {
     }
 }
 
+impl Holder {
+    /// Says that this run holds something.
+    pub fn holds(&self, what: &str) -> String {
+        let Self {
+            run,
+            who,
+            from,
+            since,
+        } = self;
+        let since = since.strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!("run {run} of {who} on {from} holds {what}, since {since}")
+    }
+}
+
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = format!("the lock on `{}`", self.host);
         match &self.holder {
-            Some(holder) => write!(
-                f,
-                "run {} of {} on {} holds the lock on `{}`, since {}",
-                holder.run,
-                holder.who,
-                holder.from,
-                self.host,
-                holder.since.strftime("%Y-%m-%dT%H:%M:%SZ")
-            ),
-            None => write!(f, "another run holds the lock on `{}`", self.host),
+            Some(holder) => f.write_str(&holder.holds(&what)),
+            None => write!(f, "another run holds {what}"),
         }
     }
 }

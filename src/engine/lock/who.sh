@@ -1,3 +1,4 @@
+paths "$1" "$2"
 # The holder has the file open, under a number that depends on the shell.
 { IFS= read -r run && IFS= read -r words && IFS= read -r holder; } 2>/dev/null <"$file" || exit 0
 for open in "/proc/$holder/fd/"*; do

@@ -18,6 +18,7 @@ mod hold;
 pub mod inventory;
 pub mod model;
 mod release;
+pub mod rescue;
 pub mod restore;
 mod scripts;
 pub mod traps;
@@ -130,6 +131,14 @@ impl SimCluster {
     /// Waits until a fault kills the runner.
     pub async fn killed(&self) {
         self.killed.notified().await;
+    }
+
+    /// Waits until no host has a rescue armed or at work.
+    pub async fn rescued(&self) {
+        let is_open = |host: &model::Host| host.rescue.is_some();
+        while self.state().hosts.values().any(is_open) {
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     fn note(&self, host: &str, command: &Command) -> Option<Fault> {

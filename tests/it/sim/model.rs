@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::inventory::{DROP_IN, UNIT_FILE};
 pub use super::release::{binaries, content, sha256};
+use super::rescue::Rescue;
 use super::restore::Data;
 use super::traps::{Log, Trap};
-pub use super::unit::Unit;
+pub use super::unit::{Behaviour, Unit};
 
 /// How long a process takes until it answers.
 const BOOT: Duration = Duration::from_millis(300);
@@ -19,20 +20,6 @@ const BOOT: Duration = Duration::from_millis(300);
 const CATCH_UP: Duration = Duration::from_millis(700);
 /// How long the leader takes to raise the cluster version.
 const RAISE: Duration = Duration::from_secs(4);
-
-/// How a release behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Behaviour {
-    /// As it should.
-    #[default]
-    Sound,
-    /// Its process ends right after the start and systemd starts it again and again.
-    CrashesAtStart,
-    /// It answers, but no linearizable read.
-    NeverHealthy,
-    /// It is well for this long, then its process ends.
-    DiesAfter(Duration),
-}
 
 /// What a name in `bin_dir` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +60,8 @@ pub struct Host {
     pub v2_keys: V2Keys,
     /// What the holder of the lock wrote.
     pub lock: Option<String>,
+    /// What brings the member up if its run is gone.
+    pub rescue: Option<Rescue>,
 }
 
 /// The cluster.
@@ -125,6 +114,7 @@ impl Host {
             raft: Log::of(version),
             v2_keys: V2Keys::Absent,
             lock: None,
+            rescue: None,
         }
     }
 
@@ -224,6 +214,7 @@ impl State {
         self.elect();
         self.replicate();
         self.raise_cluster_version();
+        self.rescue();
     }
 
     fn processes_end(&mut self) {

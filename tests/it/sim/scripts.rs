@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use runner::engine::act::{backup, backup_v2, check, file, leader, release, remedy, unit};
+use runner::engine::rescue as engine_rescue;
 use runner::engine::wait;
 use runner::etcd::dialect::Dialect;
 use runner::etcd::{MemberId, Version};
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::eras;
 use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
+use super::rescue;
 use super::restore;
 
 pub type Answer = Result<String, String>;
@@ -30,7 +32,7 @@ pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output 
         }
         unit::STOP_TITLE => {
             sleep(Duration::from_millis(100)).await;
-            Ok(stop(&mut state.lock().unwrap(), host))
+            Ok(stop(&mut state.lock().unwrap(), host, &command.args))
         }
         _ => at_once(&mut state.lock().unwrap(), host, command),
     };
@@ -66,6 +68,10 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         remedy::WRITE_TITLE => eras::write_key(state, host),
         remedy::SNAPSHOT_TITLE => eras::force_snapshot(state, host, args),
         leader::MOVE_TITLE => move_leader(state, host, args),
+        engine_rescue::DISARM_TITLE => {
+            rescue::disarm(state, host, &args[2]);
+            Ok(String::new())
+        }
         unit::START_TITLE => Ok(start(state, host)),
         unit::LOOK_TITLE => Ok(look(state, host)),
         file::WRITE_TITLE => write(state, host, args, &command.input),
@@ -189,7 +195,7 @@ fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answ
     Ok(String::new())
 }
 
-fn switch(state: &mut State, name: &str, args: &[String]) -> Answer {
+pub fn switch(state: &mut State, name: &str, args: &[String]) -> Answer {
     let release = version(&args[1]);
     let at = args.iter().position(|arg| arg == "--").expect("a divider");
     if state.hosts[name].process.is_some() {
@@ -276,8 +282,14 @@ fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
     Ok(String::new())
 }
 
-fn stop(state: &mut State, name: &str) -> String {
+fn stop(state: &mut State, name: &str, args: &[String]) -> String {
     state.tick();
+    if args.len() > 1 {
+        rescue::arm(state, name, &args[1..]);
+    } else if state.hosts[name].rescue.is_none() {
+        let what = format!("{name} was stopped with nothing to bring it up again");
+        state.violations.push(what);
+    }
     let same = match state.hosts[name].unit.active {
         "inactive" | "failed" => "same\n",
         _ => "",
@@ -293,6 +305,9 @@ fn reload(state: &mut State, name: &str) -> String {
 }
 
 fn start(state: &mut State, name: &str) -> String {
+    if let Some(rescue) = &mut state.host(name).rescue {
+        rescue.is_started = true;
+    }
     if state.hosts[name].unit.active == "active" {
         return "same\n".to_owned();
     }
