@@ -18,6 +18,10 @@ use crate::inventory::{Cluster, Host};
 use crate::journal::JournalError;
 use crate::plan::{Action, Hop, Kind, MemberRef, Plan};
 
+mod onwards;
+
+use onwards::onwards;
+
 /// How long a cluster may take to be well again after a member was put back, or after a failure elsewhere.
 const RECOVER: Duration = Duration::from_secs(60);
 
@@ -228,27 +232,6 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
 
 fn rescued(host: &str, hint: &str) -> String {
     format!("if its member is down, `{host}` brings it up within a minute\n{hint}")
-}
-
-/// The two ways that are left once the old release must not come back.
-fn onwards(stop: &Stop, plan: &Plan, ledger: &Ledger) -> String {
-    let (host, to) = (&stop.host, &plan.to);
-    let onwards =
-        format!("repair the member on `{host}`, then run the same command again to reach {to}");
-    match ledger.backup() {
-        Some(place) => format!(
-            "{onwards}; or go back to {} with `runner restore --from {}`, the backup {place}",
-            plan.hops.first().map_or(&plan.from, |hop| &hop.from),
-            file_name(&place)
-        ),
-        None => onwards,
-    }
-}
-
-/// The name in "/a/b/NAME on HOST".
-fn file_name(place: &str) -> &str {
-    let path = place.split(" on ").next().unwrap_or(place);
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {

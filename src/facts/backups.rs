@@ -319,7 +319,7 @@ mod tests {
                 .contains("trailer says cc")
         );
         let short = Verified {
-            bytes: 20_000,
+            bytes: 20_001,
             ..good
         };
         assert!(short.damage(None, None).unwrap().contains("no database"));
