@@ -48,7 +48,9 @@
 //! ```
 //!
 //! **No wave has two lanes with a disruptive step.** That shape is the safety argument; [`plan::lint`] holds it, and
-//! the engine asks `lint` before it starts.
+//! the engine asks `lint` before it starts. A [`plan::restore`] is the one exception, and says so: it makes a new
+//! cluster, so all members stop together. There `lint` holds other rules (everything that can fail is done before,
+//! data are moved and never deleted), an interrupt behind the first stop waits, and the undo is that of the whole hop.
 //!
 //! # Who may use whom
 //!

@@ -62,6 +62,18 @@ Examples:
   runner rollback -l prod --yes            one cluster, without asking
   runner rollback -l etcd-2                one member";
 
+pub(super) const RESTORE: &str = "\
+Examples:
+  runner restore --check                   what would be done, and what would be lost
+  runner restore                           the newest run's backup, with the release that it belongs to
+  runner restore --from 20261120T120102Z-4f2a    the backup of that run
+  runner restore --from ~/saved/prod.db --release 3.5.21
+  runner restore --from etcd-2:/var/backups/etcd/prod/prod-20261120T120102Z-4f2a-3.4.23.db
+  runner restore --bump-revision 1000000000 --mark-compacted
+
+All members are stopped. Their data are moved aside and stay, as `member.before-RUN` in the data
+folder; what was written since the backup is not in the restored cluster.";
+
 pub(super) const EXEC: &str = "\
 Examples:
   runner exec -i prod.toml -- uname -r     a program and its arguments, as they are

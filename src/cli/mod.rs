@@ -9,10 +9,12 @@ mod duration;
 mod examples;
 mod fleet;
 mod global;
+mod restore;
 
 pub use duration::{DurationError, parse_duration};
 pub use fleet::Many;
 pub use global::{Choice, Format, Global, Progress};
+pub use restore::Restore;
 
 /// Upgrades etcd clusters over SSH, member by member.
 ///
@@ -58,6 +60,9 @@ pub enum Command {
     /// Put the previous release back while a cluster is still mixed
     #[command(after_help = examples::ROLLBACK)]
     Rollback(Rollback),
+    /// Rebuild a cluster from a backup, with the release that the backup belongs to
+    #[command(after_help = examples::RESTORE)]
+    Restore(Restore),
     /// Run a command on the selected hosts, with live output
     #[command(after_help = examples::EXEC)]
     Exec(Exec),

@@ -153,6 +153,8 @@ async fn decide(
         facts: &facts,
         step_timeout_s: timeout.map(|most| most.as_secs().max(1)),
         run_id: &session.context.run,
+        staged: None,
+        stopped: None,
     });
     let unreached = lost.iter().map(|(host, problem)| unreached(host, problem));
     planned.findings.extend(unreached);

@@ -28,6 +28,7 @@ mod password;
 mod plan;
 mod rehearsal;
 pub mod rehearse;
+mod restore;
 mod rollback;
 mod runs;
 mod session;
@@ -74,6 +75,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Status => status::run(context),
         Command::Backup => backup::run(context),
         Command::Rollback(args) => rollback::run(context, &args),
+        Command::Restore(args) => restore::run(context, &args),
         Command::Discover(args) => discover::run(context, &args),
         Command::Exec(args) => exec::run(context, &args),
         Command::Rehearse(args) => rehearsal::run(context, args),

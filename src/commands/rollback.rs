@@ -136,7 +136,7 @@ async fn decide_accepted<'s>(
     Ok(decisions)
 }
 
-fn refuse(decisions: &[(&Selected, Decision)], goal: &Goal) -> Result<()> {
+pub(super) fn refuse(decisions: &[(&Selected, Decision)], goal: &Goal) -> Result<()> {
     let refused = decisions.iter().filter_map(|(selected, decision)| {
         accepted(&selected.cluster.name, &decision.planned, goal).err()
     });
@@ -264,7 +264,7 @@ async fn see(
 }
 
 /// Plans of past runs for a cluster, newest first. Where no template makes files, the newest is enough.
-fn past(context: &Context, cluster: &Cluster) -> (Past, Vec<Finding>) {
+pub(super) fn past(context: &Context, cluster: &Cluster) -> (Past, Vec<Finding>) {
     let ours = |host: &crate::inventory::Host| {
         host.templates.unit.is_some() || !host.templates.files.is_empty()
     };

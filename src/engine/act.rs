@@ -13,7 +13,7 @@ use crate::event::Kind;
 use crate::facts::observe::{Depth, observe_to};
 use crate::facts::{Answer, Observation};
 use crate::inventory::{Cluster, Host};
-use crate::plan::{Action, Hop, Lane, Outcome, Plan, StepId};
+use crate::plan::{Action, Hop, Lane, Outcome, Plan, Purpose, StepId, Wave};
 use crate::transport::{Command, Output, Sink, Stage, Unreachable};
 
 pub mod backup;
@@ -24,9 +24,14 @@ pub mod digest;
 pub mod file;
 pub mod leader;
 pub mod pack;
+pub mod rebuild;
 pub mod release;
+pub mod remedy;
 pub mod retention;
 pub mod unit;
+mod words;
+
+pub use words::words;
 
 /// How long a host that was lost is asked again. A broken connection is back within seconds, a host that reboots
 /// within a few minutes; but while the member in hand may be down, the cluster has no failure left to spare, so
@@ -93,24 +98,7 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         } => check::flags(task, version, install_dir, args).await,
         Action::VerifyUnit { unit, text } => check::verify(task, unit, text).await,
         Action::TakeBackup { dir, file } => backup::take(task, dir, file).await,
-        Action::TakeV2Backup {
-            dir,
-            file,
-            data_dir,
-            wal_dir,
-            flags,
-            fetch,
-        } => {
-            let copy = backup_v2::Copy {
-                dir,
-                file,
-                data_dir,
-                wal_dir: wal_dir.as_deref().unwrap_or_default(),
-                flags,
-                fetch: *fetch,
-            };
-            backup_v2::take(task, copy).await
-        }
+        Action::TakeV2Backup { .. } => backup_v2::perform(task, action).await,
         Action::FetchBackup { path, file } => backup::fetch(task, path, file).await,
         Action::PruneBackups { dir, keep } => backup::prune(task, dir, *keep).await,
         Action::MoveLeader { candidates } => leader::hand_over(task, candidates).await,
@@ -143,29 +131,13 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         Action::ReloadUnits => unit::reload(task).await,
         Action::Settle { version, least_s } => wait::settle(task, version, *least_s).await,
         Action::AwaitClusterVersion { minor } => wait::cluster_version(task, *minor).await,
-    }
-}
-
-/// Says what an action does, in a few words.
-pub fn words(action: &Action) -> String {
-    match action {
-        Action::KeepRelease { version, .. } => format!("keep the installed {version}"),
-        Action::StageRelease { version, .. } => format!("stage {version}"),
-        Action::CheckFlags { version, .. } => format!("check the command line with {version}"),
-        Action::VerifyUnit { unit, .. } => format!("verify {unit}"),
-        Action::TakeBackup { dir, file } => format!("take a backup, {dir}/{file}"),
-        Action::TakeV2Backup { dir, file, .. } => format!("copy the v2 store, {dir}/{file}"),
-        Action::FetchBackup { file, .. } => format!("fetch the backup {file}"),
-        Action::PruneBackups { keep, .. } => format!("prune backups, keep {keep}"),
-        Action::MoveLeader { .. } => "move the leadership away if it leads".to_owned(),
-        Action::StopUnit { unit } => format!("stop {unit}"),
-        Action::SwitchRelease { version, .. } => format!("switch to {version}"),
-        Action::WriteFile { dest, .. } => format!("write {dest}"),
-        Action::RemoveFile { dest } => format!("remove {dest}"),
-        Action::ReloadUnits => "reload units".to_owned(),
-        Action::StartUnit { unit } => format!("start {unit}"),
-        Action::Settle { version, .. } => format!("settle at {version}"),
-        Action::AwaitClusterVersion { minor } => format!("await cluster version {minor}"),
+        Action::WriteKey { key } => remedy::write(task, key).await,
+        Action::ForceSnapshot {
+            data_dir,
+            key,
+            above,
+        } => remedy::snapshot(task, data_dir, key, *above).await,
+        Action::Rebuild(action) => rebuild::perform(task, action).await,
     }
 }
 
@@ -190,9 +162,22 @@ impl Turn<'_> {
         self.ledger.leave_on(what, &self.host.name);
     }
 
+    /// Takes back what [`Self::leave_here`] has noted.
+    pub fn take_away(&self, what: &str) {
+        self.ledger.take_away(what, &self.host.name);
+    }
+
     /// Whether a disruptive step of this lane has begun.
     pub fn is_disrupted(&self) -> bool {
         self.disrupted.load(Ordering::Relaxed)
+    }
+
+    /// Whether an interrupt has to wait for the lane's end. The lanes of a wave that works on all members as one stop
+    /// together or not at all.
+    pub fn goes_on(&self) -> bool {
+        let as_one = |wave: &&Wave| wave.purpose == Purpose::Rebuild;
+        let mut waves = self.hop.waves.iter().filter(as_one);
+        self.is_disrupted() || waves.any(|wave| wave.lanes.contains(self.lane))
     }
 }
 
@@ -278,8 +263,13 @@ impl Task<'_> {
     /// Looks at all members of the cluster: versions, status, health; member and alarm lists by one that is not in
     /// hand, or by all of them if that one is silent.
     pub(crate) async fn observe(&self) -> Result<Observation, Failure> {
+        self.observe_in(self.turn.cluster).await
+    }
+
+    /// Looks at these members of the cluster in the same way.
+    pub(crate) async fn observe_in(&self, cluster: &Cluster) -> Result<Observation, Failure> {
         let turn = self.turn;
-        let speaker = speaker(turn.cluster, turn.host);
+        let speaker = speaker(cluster, turn.host);
         let depth = |host: &Host| {
             if host.name == speaker.name {
                 Depth::Cluster
@@ -287,10 +277,10 @@ impl Task<'_> {
                 Depth::Member
             }
         };
-        let mut seen = turn.engine.observe(turn.cluster, depth).await?;
+        let mut seen = turn.engine.observe(cluster, depth).await?;
         if is_silent(&seen, speaker) {
             let all = |_: &Host| Depth::Cluster;
-            seen = turn.engine.observe(turn.cluster, all).await?;
+            seen = turn.engine.observe(cluster, all).await?;
         }
         for (_, view) in super::guard::views(&seen) {
             if let Some(line) = &view.cluster_version {

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::act::OBSERVE;
 use super::act::unit::{self, Unit};
 use super::lock::{LOCKED_HINT, UNLOCKABLE_HINT};
-use super::{End, Engine, Failure, Ledger, Repair, Stop, wait};
+use super::{End, Engine, Failure, Ledger, Repair, Stop, wait, whole};
 use crate::etcd::MemberId;
 use crate::event::{Ending, MemberState};
 use crate::exit::Exit;
@@ -176,6 +176,10 @@ fn done(plan: &Plan, cluster: &Cluster) -> String {
         return format!("a backup at {} was taken and verified", plan.from);
     }
     let to = plan.hops.first().map_or(&plan.to, |hop| &hop.to);
+    if plan.kind == Kind::Restore {
+        let members = cluster.hosts.len();
+        return format!("the cluster is restored: {members} of {members} members run {to}");
+    }
     let steps = || plan.hops.iter().take(1).flat_map(Hop::steps);
     let worked_on = steps().filter(|(_, step)| step.disruptive).count();
     let whole = steps().any(|(_, step)| matches!(step.action, Action::AwaitClusterVersion { .. }));
@@ -188,10 +192,13 @@ fn done(plan: &Plan, cluster: &Cluster) -> String {
 
 fn interrupted(ending: &mut Ending, plan: &Plan, summary: String) {
     ending.summary = summary;
-    ending.hint = format!(
-        "run the same command again to take cluster `{}` to {}",
-        ending.cluster, plan.to
-    );
+    ending.hint = match plan.kind {
+        Kind::Restore => format!("run the same command again to restore `{}`", ending.cluster),
+        _ => format!(
+            "run the same command again to take cluster `{}` to {}",
+            ending.cluster, plan.to
+        ),
+    };
 }
 
 fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
@@ -230,11 +237,18 @@ fn onwards(stop: &Stop, plan: &Plan, ledger: &Ledger) -> String {
         format!("repair the member on `{host}`, then run the same command again to reach {to}");
     match ledger.backup() {
         Some(place) => format!(
-            "{onwards}; or go back to {} with `runner restore` from the backup {place}",
-            plan.hops.first().map_or(&plan.from, |hop| &hop.from)
+            "{onwards}; or go back to {} with `runner restore --from {}`, the backup {place}",
+            plan.hops.first().map_or(&plan.from, |hop| &hop.from),
+            file_name(&place)
         ),
         None => onwards,
     }
+}
+
+/// The name in "/a/b/NAME on HOST".
+fn file_name(place: &str) -> &str {
+    let path = place.split(" on ").next().unwrap_or(place);
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
@@ -245,6 +259,9 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
     }
     if matches!(stop.failure, Failure::Locked(_)) {
         return LOCKED_HINT.to_owned();
+    }
+    if plan.kind == Kind::Restore {
+        return whole::hint(stop, healthy);
     }
     if healthy {
         return format!(
@@ -266,20 +283,18 @@ pub(crate) async fn members(
     ledger: &Ledger,
     end: &End,
 ) -> (Vec<MemberState>, bool) {
-    let put_back = match end {
-        End::Failed(Stop {
-            host,
-            repair: Repair::PutBack,
-            ..
-        }) => Some(host.as_str()),
-        _ => None,
+    let put_back = |host: &str| match end {
+        End::Failed(stop) if matches!(stop.repair, Repair::PutBack) => {
+            stop.host == host || plan.kind == Kind::Restore
+        }
+        _ => false,
     };
     let seen = match (end, ledger.seen()) {
         (End::Done, Some(seen)) => seen,
         _ => observe(engine.transport.as_ref(), cluster, OBSERVE).await,
     };
     let states = cluster.hosts.iter().map(|host| {
-        let put_back = put_back == Some(host.name.as_str());
+        let put_back = put_back(&host.name);
         member(
             engine,
             host,

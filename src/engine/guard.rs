@@ -39,7 +39,30 @@ pub struct Question<'a> {
 
 /// Asks the cluster; records the answer; refuses if it must not be.
 pub(crate) async fn guard(task: &Task<'_>) -> Result<(), Failure> {
+    if super::whole::is(task.turn.plan) {
+        return guard_whole(task).await;
+    }
     asked(task, verdict).await
+}
+
+/// Asks before all members are stopped for a restore: it must be the members of the plan, whatever state they are in.
+/// Once data may be exchanged, their ids are new.
+async fn guard_whole(task: &Task<'_>) -> Result<(), Failure> {
+    if task.turn.ledger.is_disrupted() {
+        return Ok(());
+    }
+    let seen = task.observe().await?;
+    let (oldest, newest) = bounds(task.turn.plan, task.turn.hop);
+    let question = Question {
+        cluster: task.turn.cluster,
+        host: &task.turn.host.name,
+        member: &task.turn.lane.member,
+        oldest,
+        newest,
+    };
+    let refused = identity(&question, &seen).err();
+    record(task, refused.clone())?;
+    refused.map_or(Ok(()), |reason| Err(Failure::Refused(reason)))
 }
 
 /// Asks right before the start of the last old member: behind it only a backup leads back, so nothing else may be

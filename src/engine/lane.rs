@@ -22,9 +22,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::act::{Task, Turn, perform, words};
-use super::{End, Failure, Repair, Stop, guard, is_undone, undo};
+use super::{End, Failure, Repair, Stop, guard, is_undone, undo, whole};
 use crate::event::Kind;
-use crate::plan::{Action, Outcome, Step, StepId, Undo};
+use crate::plan::{Action, Outcome, Rebuild, Step, StepId, Undo};
 use crate::transport::Stage;
 
 /// The most that a guard takes before it refuses.
@@ -55,7 +55,7 @@ fn is_open(end: &End) -> bool {
 async fn run_steps(turn: &Turn<'_>) -> End {
     let mut begun = Vec::new();
     for (at, step) in turn.lane.steps.iter().enumerate() {
-        if !turn.is_disrupted() && turn.engine.interrupt.is_raised() {
+        if !turn.goes_on() && turn.engine.interrupt.is_raised() {
             not_run(turn, at, "interrupted before it");
             return End::Interrupted;
         }
@@ -83,6 +83,7 @@ async fn advance<'a>(
     }
     started(turn, step.id, &step.action, false)?;
     begun.push(step);
+    turn.ledger.note_begun(step.id);
     if step.disruptive {
         turn.disrupted.store(true, Ordering::Relaxed);
         turn.ledger.note_disruption();
@@ -143,7 +144,10 @@ fn may_have_changed(result: &Result<Outcome, Failure>, action: &Action) -> bool 
 fn ends_with_look(action: &Action) -> bool {
     matches!(
         action,
-        Action::MoveLeader { .. } | Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+        Action::MoveLeader { .. }
+            | Action::Settle { .. }
+            | Action::AwaitClusterVersion { .. }
+            | Action::Rebuild(Rebuild::SettleAmong { .. } | Rebuild::Prove { .. })
     )
 }
 
@@ -154,6 +158,7 @@ fn writes(action: &Action) -> bool {
             | Action::VerifyUnit { .. }
             | Action::Settle { .. }
             | Action::AwaitClusterVersion { .. }
+            | Action::Rebuild(Rebuild::SettleAmong { .. } | Rebuild::Prove { .. })
     )
 }
 
@@ -165,7 +170,10 @@ async fn stop(turn: &Turn<'_>, step: &Step, failure: Failure, begun: &[&Step]) -
     if matches!(failure, Failure::Refused(_)) {
         begun.retain(|one| one.id != step.id);
     }
-    let repair = if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
+    let repair = if whole::is(turn.plan) {
+        // The engine undoes the hop as a whole.
+        Repair::NotNeeded
+    } else if !turn.is_disrupted() && !begun.iter().any(|step| has_actions(step)) {
         Repair::NotNeeded
     } else if is_undone(turn.plan, &failure) {
         undo::undo(turn, &failure, &begun).await

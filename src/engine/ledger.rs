@@ -6,8 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
+use super::Failure;
 use crate::etcd::Minor;
 use crate::facts::Observation;
+use crate::plan::StepId;
 
 /// How long a look at the cluster may stand for another one, while nothing was done since. Half of etcd's default
 /// election timeout (1000 ms): the members themselves would not have noticed a loss earlier.
@@ -23,6 +25,7 @@ pub struct Ledger {
     line: Mutex<Option<Minor>>,
     backup: Mutex<Option<String>>,
     seen: Mutex<Option<(Instant, Observation)>>,
+    begun: Mutex<BTreeSet<StepId>>,
 }
 
 /// Something that stays on purpose.
@@ -148,5 +151,37 @@ impl Ledger {
     /// The raft index that a member must have applied to have caught up.
     pub fn floor(&self) -> u64 {
         self.floor.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a step's start is on disk.
+    pub(super) fn note_begun(&self, step: StepId) {
+        self.lock_begun().insert(step);
+    }
+
+    fn lock_begun(&self) -> MutexGuard<'_, BTreeSet<StepId>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The steps that have begun.
+    pub(super) fn all_begun(&self) -> BTreeSet<StepId> {
+        self.lock_begun().clone()
+    }
+
+    /// The steps that have begun, without one that refused: it has changed nothing.
+    pub(super) fn begun(&self, failure: &Failure, step: StepId) -> BTreeSet<StepId> {
+        let mut begun = self.lock_begun().clone();
+        if matches!(failure, Failure::Refused(_)) {
+            begun.remove(&step);
+        }
+        begun
+    }
+
+    /// Takes back what [`Self::leave_on`] has noted for a host.
+    pub fn take_away(&self, what: &str, host: &str) {
+        let mut left = self.lock();
+        for known in left.iter_mut().filter(|known| known.what == what) {
+            known.hosts.remove(host);
+        }
+        left.retain(|known| known.what != what || !known.hosts.is_empty());
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A hop's waves run one after the other, a wave's lanes side by side, a lane's steps in order (`lane`). Before
 //! each disruptive step the cluster is asked again (`guard`); each event is on disk before its act
-//! ([`crate::journal`]). A member that fails is put back by the undo of its own steps, and how the cluster is then
-//! is looked at afresh (`ending`), never inferred.
+//! ([`crate::journal`]). A member that fails is put back by the undo of its own steps (in a restore all members by that
+//! of the whole hop, `whole`), and how the cluster is then is looked at afresh (`ending`), never inferred.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ use crate::transport::{Transport, Unreachable};
 pub mod act;
 pub mod cancel;
 mod ending;
+mod failure;
 pub mod gate;
 pub mod guard;
 pub mod lane;
@@ -30,6 +31,7 @@ pub mod lock;
 pub mod rescue;
 pub mod undo;
 pub mod wait;
+mod whole;
 
 pub use act::pack::Packs;
 pub use cancel::Interrupt;
@@ -169,16 +171,30 @@ impl Engine {
         let Some(hop) = plan.hops.first() else {
             return End::Done;
         };
+        let works = whole::Works {
+            engine: self,
+            cluster,
+            plan,
+            hop,
+            ledger,
+        };
         for wave in &hop.waves {
-            let entered = gate.enter(wave).await;
-            if self.interrupt.is_raised() {
-                return End::Interrupted;
-            }
-            if let Err(because) = entered {
-                return End::Held(because);
-            }
-            match self.wave(cluster, plan, hop, wave, ledger).await {
+            let goes_on = whole::goes_on(plan, ledger);
+            let entered = if goes_on {
+                Ok(())
+            } else {
+                gate.enter(wave).await
+            };
+            let end = if !goes_on && self.interrupt.is_raised() {
+                End::Interrupted
+            } else if let Err(because) = entered {
+                End::Held(because)
+            } else {
+                self.wave(cluster, plan, hop, wave, ledger).await
+            };
+            match end {
                 End::Done => {}
+                end if whole::is(plan) => return whole::ended(&works, wave, end).await,
                 end => return end,
             }
         }
@@ -205,7 +221,7 @@ impl Engine {
                         lane,
                         host,
                         ledger,
-                        disrupted: AtomicBool::new(false),
+                        disrupted: AtomicBool::new(whole::goes_on(plan, ledger)),
                     })
                     .await
                 }
@@ -231,39 +247,6 @@ fn unknown_host(lane: &Lane) -> End {
         failure: Failure::because(format!("`{}` is not a host of the inventory", lane.host)),
         repair: Repair::NotNeeded,
     })
-}
-
-impl Failure {
-    /// A failure with one cause.
-    pub fn because(cause: impl Into<String>) -> Self {
-        Self::Failed(vec![cause.into()])
-    }
-
-    /// From the nearest cause to the furthest.
-    pub fn causes(&self) -> Vec<String> {
-        match self {
-            Self::Unreachable(unreachable) => {
-                let mut causes = vec![unreachable.to_string()];
-                causes.extend(said(unreachable));
-                causes
-            }
-            Self::Refused(reason) | Self::Locked(reason) => vec![reason.clone()],
-            Self::Failed(causes) => causes.clone(),
-            Self::Journal(error) => chain(error),
-            Self::Abandoned => vec!["abandoned by a second interrupt".to_owned()],
-        }
-    }
-}
-
-fn said(unreachable: &Unreachable) -> Option<String> {
-    let said = unreachable.said.trim();
-    (!said.is_empty()).then(|| format!("\"{said}\""))
-}
-
-fn chain(error: &dyn std::error::Error) -> Vec<String> {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect()
 }
 
 /// Whether a failed lane of this plan is undone.

@@ -17,7 +17,7 @@ use crate::plan::{Action, Step, StepId, Undo};
 
 /// The least time that each action of an undo gets. The step's own deadline was for doing, not for putting a
 /// member back, where giving up early would leave it down.
-const UNDO_LEAST: Duration = Duration::from_secs(120);
+pub(super) const UNDO_LEAST: Duration = Duration::from_secs(120);
 
 /// The first line whose members refuse a cluster that has gone on without them.
 const CHECKS_ITSELF: Minor = Minor { major: 3, minor: 0 };

@@ -10,7 +10,7 @@ use super::act::unit::{self, Unit, show};
 use super::act::{Task, changed, is_silent, unchanged};
 use super::guard::views;
 use super::{Engine, Failure};
-use crate::etcd::{Minor, Version};
+use crate::etcd::{Minor, Version, dialect};
 use crate::facts::observe::Depth;
 use crate::facts::{Answer, MemberView, Observation};
 use crate::inventory::{Cluster, Host};
@@ -27,11 +27,11 @@ const SLICE: Duration = Duration::from_secs(10);
 ///
 /// Arguments: the six of an endpoint, `unit version seconds`. The first line is `ready`, `down` or `late`; then
 /// `said=` with the client's last complaint, the unit's properties, an empty line, and, unless ready, the unit's
-/// last log lines. A restart by systemd since the wait began counts as down: the process has crashed.
-const AWAIT: &str = concat!(
-    client!(),
-    show!(),
-    r#"
+/// last log lines. A restart by systemd since the wait began counts as down: the process has crashed. `answers` tells
+/// whether the expected version answers.
+macro_rules! until {
+    () => {
+        r#"
 unit=$1 version=$2
 end=$(($(date +%s) + $3))
 first=$(prop "$unit" NRestarts)
@@ -44,12 +44,7 @@ tell() {
   exit 0
 }
 while :; do
-  if said=$(ctl 3 endpoint status -w json 2>&1); then
-    case $said in
-      *"\"version\":\"$version\""*) said= && tell ready ;;
-      *) said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')" ;;
-    esac
-  fi
+  if answers; then said= && tell ready; fi
   props=$(show "$unit")
   case $props in
     *ActiveState=failed* | *SubState=auto-restart*) tell down ;;
@@ -69,6 +64,44 @@ while :; do
   esac
 done
 "#
+    };
+}
+
+/// By API 3's status.
+const AWAIT: &str = concat!(
+    client!(),
+    show!(),
+    r#"
+answers() {
+  said=$(ctl 3 endpoint status -w json 2>&1) || return 1
+  case $said in
+    *"\"version\":\"$version\""*) return 0 ;;
+  esac
+  said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')"
+  return 1
+}
+"#,
+    until!()
+);
+
+/// By the page that tells the version: 2.x has no API 3, and that of 3.0 says `not capable` in a cluster of 2.3.
+const AWAIT_PAGE: &str = concat!(
+    include_str!("../facts/lib.sh"),
+    include_str!("../facts/page.sh"),
+    show!(),
+    r#"
+url=${3%/} cacert=$4 cert=$5 key=$6
+shift 6
+answers() {
+  said=$(page /version 2>&1 </dev/null) || return 1
+  case $said in
+    *"etcd $version" | *"\"etcdserver\":\"$version\""*) return 0 ;;
+  esac
+  said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"etcdserver":"\([^"]*\)".*/\1/p')"
+  return 1
+}
+"#,
+    until!()
 );
 
 /// What must hold.
@@ -88,6 +121,16 @@ pub(crate) async fn settle(
     version: &Version,
     least_s: u64,
 ) -> Result<Outcome, Failure> {
+    settle_in(task, task.turn.cluster, version, least_s).await
+}
+
+/// Settles where `cluster` says which hosts count.
+pub(crate) async fn settle_in(
+    task: &Task<'_>,
+    cluster: &Cluster,
+    version: &Version,
+    least_s: u64,
+) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let whole = task.left();
     let late = |state: Vec<String>| {
@@ -101,7 +144,7 @@ pub(crate) async fn settle(
     };
     let process = answers(task, version, &late).await?.pid;
     let want = Want {
-        cluster: task.turn.cluster,
+        cluster,
         member: Some((task.turn.host, version)),
         floor: task.turn.ledger.floor(),
     };
@@ -109,7 +152,7 @@ pub(crate) async fn settle(
     let mut pause = Duration::from_millis(100);
     let mut told = String::new();
     loop {
-        let seen = task.observe().await?;
+        let seen = task.observe_in(cluster).await?;
         let lack = lacking(&want, &seen);
         if lack.is_none() && began.elapsed() >= least {
             if !least.is_zero() {
@@ -170,8 +213,13 @@ async fn answers(
 async fn look(task: &Task<'_>, version: &Version) -> Result<String, Failure> {
     let host = task.turn.host;
     let seconds = SLICE.min(task.left()).as_secs();
+    let script = if dialect::tells_status(version) {
+        AWAIT
+    } else {
+        AWAIT_PAGE
+    };
     let mut command = task
-        .command(AWAIT_TITLE, AWAIT)
+        .command(AWAIT_TITLE, script)
         .args(endpoint_args(host))
         .args([host.unit.clone(), version.to_string(), seconds.to_string()]);
     command.secrets = secrets(host);

@@ -12,10 +12,12 @@ use super::{Minor, Version};
 #[cfg(test)]
 mod flag_tests;
 mod flags;
+mod hosts;
 #[cfg(test)]
 mod tests;
 
 pub use flags::{Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
+pub use hosts::{HostRule, RefusedHost};
 
 /// The format of catalogue files.
 pub const FORMAT: u32 = 1;
@@ -78,16 +80,47 @@ pub struct Hop {
     pub use_target: Version,
     /// Whether a member can be put back while the cluster is mixed.
     pub mixed_rollback: bool,
-    /// Whether this build has gone this hop with real releases from end to end.
-    pub proven: bool,
     /// Where it is written.
     pub source: String,
     /// Floors that hold under a condition only.
     #[serde(default)]
     pub floors: Vec<Floor>,
+    /// What is to be done before it or after it, by whoever does it.
+    #[serde(default)]
+    pub remedies: Vec<Remedy>,
     /// What else is to be known.
     #[serde(default)]
     pub notes: Vec<Note>,
+}
+
+/// Something that keeps a hop from going wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remedy {
+    /// What is done.
+    #[serde(rename = "do")]
+    pub cure: Cure,
+    /// What happens without it.
+    pub what: String,
+    /// Where it is written.
+    pub source: String,
+}
+
+/// What a remedy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cure {
+    /// One write by API 3 through every member, before the hop.
+    WriteBefore,
+    /// The same after the hop.
+    WriteAfter,
+    /// A raft snapshot of every member whose log holds a change of the cluster's version from 2.x since the last one.
+    #[serde(rename = "snapshot_if_from_2")]
+    SnapshotIfFrom2,
+    /// A raft snapshot of every member whose log holds a request of a client of API 2 since the last one.
+    SnapshotIfClient,
+    /// A raft snapshot of every member whose log holds any request of API 2 since the last one.
+    SnapshotIfAny,
 }
 
 /// A least source patch that holds under a condition only.
@@ -120,8 +153,6 @@ pub struct Note {
 pub struct PatchStep {
     /// Whether a member can be put back while the cluster is mixed.
     pub mixed_rollback: bool,
-    /// Lines within which this build has stepped with real releases from end to end.
-    pub proven: Vec<Minor>,
     /// Where it is written.
     pub source: String,
 }
@@ -283,15 +314,6 @@ impl Catalogue {
         all.filter(|bad| bad.covers(version)).collect()
     }
 
-    /// Whether this build has gone from one release to the other in the same or the next line, end to end.
-    pub fn proven(&self, from: &Version, to: &Version) -> bool {
-        if from.minor() == to.minor() {
-            return self.patch_step.proven.contains(&from.minor());
-        }
-        self.hop(from.minor(), to.minor())
-            .is_some_and(|hop| hop.proven)
-    }
-
     /// Whether a member can be put back while the cluster is mixed, in the same or the next line.
     pub fn mixed_rollback(&self, from: &Version, to: &Version) -> bool {
         if from.minor() == to.minor() {
@@ -311,6 +333,12 @@ impl Catalogue {
         let crossed = |at: Minor| at > from.minor() && at <= to.minor();
         let all = self.settings.defaults.iter();
         all.filter(|change| crossed(change.at)).collect()
+    }
+
+    /// Hosts in addresses that a release refuses.
+    pub fn refused_hosts(&self, target: &Version) -> Vec<&HostRule> {
+        let rules = self.settings.hosts.iter();
+        rules.filter(|rule| rule.from <= target.minor()).collect()
     }
 
     /// Types that a release refuses for keys of its configuration file.

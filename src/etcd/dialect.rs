@@ -1,6 +1,6 @@
 //! Which words to say to which version of etcd's tools, and what its answers can be trusted to hold.
 //!
-//! Only API 3 is spoken yet. API 2 would be a second [`Dialect`] with its own words for each [`Question`].
+//! API 2 is asked by HTTP, whose pages all of its releases have alike, so that only API 3 has words here.
 
 use super::{MemberId, Version};
 
@@ -105,32 +105,55 @@ pub fn binaries(version: &Version) -> &'static [&'static str] {
     }
 }
 
-/// How the v2 store of a running member is copied.
+/// How a member's v2 store is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct V2Backup {
-    /// What is said behind `etcdctl backup --data-dir … --backup-dir …` of API 2.
-    pub flags: &'static [&'static str],
+pub enum V2Backup {
+    /// While it runs, with these words behind `etcdctl backup --data-dir … --backup-dir …` of API 2.
+    Running(&'static [&'static str]),
+    /// By its files, once it is stopped for its own upgrade.
+    Stopped,
 }
 
-/// How this release's etcdctl copies the v2 store of a running member; `snapshot`: whether its data folder has a
-/// raft snapshot (etcd-upgrades 4.1 and 4.2; tried 3.3.25, 3.4.23, 3.5.16 and 3.5.30: the copies were started).
+/// How this release's etcdctl copies the v2 store of a member; `snapshot`: whether its data folder has a raft snapshot
+/// (etcd-upgrades 4.1 and 4.2; tried 3.3.25, 3.4.23, 3.5.16 and 3.5.30: the copies were started).
 ///
 /// # Errors
 /// Why it cannot, in words.
 pub fn v2_backup(tool: &Version, snapshot: bool) -> Result<V2Backup, &'static str> {
-    let line = (tool.minor().major, tool.minor().minor);
-    match line {
-        (2, 0) => Err("etcdctl 2.0 copies only a part of a running member's data"),
-        (3, 0..=2) if snapshot => {
-            Err("etcdctl 3.0 to 3.2 leaves out the database, without which the copy does not start")
-        }
+    match (tool.minor().major, tool.minor().minor) {
+        // It misses what the running member holds open.
+        (2, 0) => Ok(V2Backup::Stopped),
+        // It leaves out the database, without which a copy with a raft snapshot does not start.
+        (3, 0..=2) if snapshot => Ok(V2Backup::Stopped),
         // With the v3 store it would wait for the lock that the running member holds.
-        (3, 5) => Ok(V2Backup {
-            flags: &["--with-v3=false"],
-        }),
-        (2, _) | (3, 0..=4) => Ok(V2Backup { flags: &[] }),
+        (3, 5) => Ok(V2Backup::Running(&["--with-v3=false"])),
+        (2, _) | (3, 0..=4) => Ok(V2Backup::Running(&[])),
         _ => Err("etcdctl from 3.6 on has no backup of API 2"),
     }
+}
+
+/// Whether `snapshot restore` of this release has `--bump-revision` and `--mark-compacted`.
+pub fn bumps_revision(version: &Version) -> bool {
+    let since = match (version.minor().major, version.minor().minor) {
+        (3, 4) => Version::new(3, 4, 27),
+        (3, 5) => Version::new(3, 5, 10),
+        _ => Version::new(3, 6, 0),
+    };
+    *version >= since
+}
+
+/// The binary that has `snapshot restore`: etcdctl up to 3.5, etcdutl from 3.6 on, and in 3.5 where it is there.
+pub fn restores_with(version: &Version, has_etcdutl: bool) -> &'static str {
+    match (version.minor().major, version.minor().minor) {
+        (3, 5) if has_etcdutl => "etcdutl",
+        (major, minor) if (major, minor) >= (3, 6) => "etcdutl",
+        _ => "etcdctl",
+    }
+}
+
+/// Whether etcdctl's `backup` of API 2 takes the database along: `--with-v3`, 3.3 to 3.5.
+pub fn copies_both(version: &Version) -> bool {
+    matches!((version.minor().major, version.minor().minor), (3, 3..=5))
 }
 
 /// How `endpoint health` of this release's etcdctl answers: JSON from 3.2.27, 3.3.14 and 3.4.0.
@@ -160,6 +183,26 @@ pub fn status_names_alarms(version: &Version) -> bool {
 /// Whether `member list` needs quorum: from 3.5. Before, it answers from the member's own data.
 pub fn member_list_needs_quorum(version: &Version) -> bool {
     *version >= Version::new(3, 5, 0)
+}
+
+/// Whether `endpoint status` answers whatever the other members run: from 3.1. That of 3.0 says `not capable` in a
+/// cluster of 2.3.
+pub fn tells_status(version: &Version) -> bool {
+    *version >= Version::new(3, 1, 0)
+}
+
+/// Which API the members are to be asked through: API 2 for 2.x, and for 3.0 until the cluster's version is 3.0.
+pub fn spoken(version: &Version, cluster: Option<&Version>) -> Dialect {
+    let raised = cluster.is_some_and(|line| line.minor().major >= 3);
+    match Dialect::of(version) {
+        Dialect::V3 if raised || tells_status(version) => Dialect::V3,
+        _ => Dialect::V2,
+    }
+}
+
+/// Whether there is a cluster version to wait for: from 2.1.
+pub fn has_cluster_version(version: &Version) -> bool {
+    *version >= Version::new(2, 1, 0)
 }
 
 /// Whether leadership can be moved on demand: from 3.3.

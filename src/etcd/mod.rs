@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod dialect;
 pub mod member;
+pub mod old;
 pub mod quorum;
 pub mod version;
 pub mod wal;

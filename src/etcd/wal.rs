@@ -4,6 +4,10 @@
 //! missing and a file that ends early are all seen. Formats: `wal/decoder.go`, `wal/walpb/record.proto` and
 //! `snap/snappb/snap.proto` of etcd, the same from 2.1 to 3.6; padding of records to 8 bytes came with 3.0.
 
+mod seal;
+
+pub use seal::{Seal, seal};
+
 /// What a whole log holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Log {
@@ -67,6 +71,7 @@ pub enum Damage {
 }
 
 const ENTRY: u64 = 2;
+const STATE: u64 = 3;
 const CRC: u64 = 4;
 const SNAPSHOT: u64 = 5;
 
@@ -119,11 +124,18 @@ struct Chain {
     snapshot: u64,
     first: Option<u64>,
     last: u64,
+    /// The term of the last entry or snapshot.
+    term: u64,
+    /// Term, vote and commit index as they were last written.
+    state: (u64, u64, u64),
+    /// Where the last record of the last file ends.
+    end: usize,
 }
 
 impl Chain {
     fn file(&mut self, file: &[u8]) -> Result<(), Damage> {
         let mut at = 0;
+        self.end = 0;
         while let Some(head) = file.get(at..at + 8) {
             let head = u64::from_le_bytes(head.try_into().expect("a range of eight bytes"));
             // Preallocated space is zeros.
@@ -142,6 +154,7 @@ impl Chain {
             };
             self.record(at, &file[at + 8..at + 8 + length])?;
             at += 8 + whole;
+            self.end = at;
         }
         Ok(())
     }
@@ -160,10 +173,20 @@ impl Chain {
         self.crc = found;
         self.records += 1;
         match kind {
-            ENTRY => self.entry(Message::read(data).ok_or(none)?.number(3)),
+            ENTRY => {
+                let entry = Message::read(data).ok_or(none)?;
+                self.term = self.term.max(entry.number(2));
+                self.entry(entry.number(3))
+            }
+            STATE => {
+                let state = Message::read(data).ok_or(none)?;
+                self.state = (state.number(1), state.number(2), state.number(3));
+                Ok(())
+            }
             SNAPSHOT => {
-                let index = Message::read(data).ok_or(none)?.number(1);
-                self.snapshot = self.snapshot.max(index);
+                let snapshot = Message::read(data).ok_or(none)?;
+                self.snapshot = self.snapshot.max(snapshot.number(1));
+                self.term = self.term.max(snapshot.number(2));
                 Ok(())
             }
             _ => Ok(()),

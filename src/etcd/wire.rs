@@ -174,9 +174,13 @@ pub fn versions(text: &str) -> Result<Versions, WireError> {
     })
 }
 
-/// Reads what `etcd --version`, `etcdctl version` or `etcdutl version` prints: the first `… version: X` line.
+/// Reads what `etcd --version`, `etcdctl version` or `etcdutl version` prints: the first `… version: X` line. In 2.x
+/// `etcdctl --version` prints it without the colon.
 pub fn tool_version(text: &str) -> Option<Version> {
     text.lines().find_map(|line| {
+        if let Some(bare) = line.strip_prefix("etcdctl version ") {
+            return bare.parse().ok();
+        }
         let (name, version) = line.split_once(':')?;
         let named = name.trim().to_ascii_lowercase();
         (named.starts_with("etcd") && named.ends_with("version"))

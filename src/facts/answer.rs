@@ -34,6 +34,9 @@ pub fn answer(frames: &Frames, host: &Host) -> Result<Answer, ParseError> {
             host.client_url
         )));
     }
+    if frames.get("v2.self").is_some() {
+        return v2::answer(frames, host);
+    }
     if frames.get("etcdctl").is_some_and(|found| found.status != 0) {
         return Ok(silent(format!(
             "no `etcdctl` in `{}`, on the PATH or under `{}`",
@@ -232,6 +235,8 @@ fn logged_error(line: &str) -> Option<String> {
             .to_owned(),
     )
 }
+
+mod v2;
 
 #[cfg(test)]
 mod tests;

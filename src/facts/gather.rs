@@ -22,6 +22,7 @@ pub const TITLE: &str = "gather facts";
 /// `data_dir backup_dir unit versions`, then the files that templates would write.
 pub const SCRIPT: &str = concat!(
     include_str!("lib.sh"),
+    include_str!("page.sh"),
     include_str!("observe.sh"),
     include_str!("gather.sh"),
     "gather \"$@\"\n"
@@ -142,11 +143,12 @@ pub fn command(host: &Host, versions: &[Version], deadline: Duration) -> Command
     command
 }
 
-/// The files that the inventory's templates would write on this host.
+/// The files that the inventory's templates would write on this host, and the drop-in of a forced raft snapshot.
 pub fn written_files(host: &Host) -> Vec<String> {
     let unit = host.templates.unit.iter().map(|_| host.unit_path());
+    let drop_in = std::iter::once(host.snapshot_drop_in());
     let files = host.templates.files.iter().map(|file| file.dest.clone());
-    unit.chain(files).collect()
+    unit.chain(files).chain(drop_in).collect()
 }
 
 fn read(output: &Output, host: &Host, arrived_ms: i64) -> Result<HostFacts, GatherError> {

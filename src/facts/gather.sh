@@ -23,10 +23,23 @@ describe() {
   frame disk.install_dir space "$install_dir"
   frame disk.backup_dir space "$backup_dir"
   frame disk.bin_dir space "$bin_dir"
-  for file in "$@"; do
+  for file in "$@" "$(config_in_effect)"; do
     describe_file "$file"
   done
   describe_binaries
+  describe_log
+}
+
+# The configuration file that the process, or else the unit, was told of.
+config_in_effect() {
+  {
+    if [ "$pid" -gt 0 ]; then
+      nul_lines "/proc/$pid/cmdline"
+    else
+      printf '%s\n' "$shown" | sed -n 's/^ExecStart=.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | tr ' ' '\n'
+    fi
+  } 2>/dev/null | sed -n '/^--\{0,1\}config-file$/{n;p;}
+    s/^--\{0,1\}config-file=//p' | tail -n 1 | sed '/^\//!d'
 }
 
 tools() {
@@ -94,10 +107,11 @@ describe_v2() {
   emit v2.check $? "$(printf '%s' "$v2_check" | tail -c 400)"
 }
 
-# The folder of the database that the process holds open: whatever flags, variables and files say.
+# The folder of the database or, in 2.x, the log that the process holds open: whatever flags, variables and files say.
 data_dir_in_use() {
   [ "$pid" -gt 0 ] || return 0
-  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p' | head -n 1
+  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p
+    s|.* -> \(/.*\)/member/wal/[0-9a-f-]*\.wal$|\1|p' | head -n 1
 }
 
 total() {
@@ -140,6 +154,7 @@ describe_binaries() {
     emit "version/$name" 0 "$said"
     [ "$name" = etcd ] && here=$(printf '%s\n' "$said" | sed -n 's/^etcd Version: *//p' | head -n 1)
   done
+  installed=$here
   case " $versions " in *" $here "*) here= ;; esac
   [ "$pid" -gt 0 ] || versions="$versions $(kept)"
   for version in $versions $here; do
@@ -159,20 +174,79 @@ kept() {
   done | grep -x '[0-9]\{1,\}\.[0-9]\{1,\}\.[0-9]\{1,\}' | sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 4 | tr '\n' ' '
 }
 
+# The last requests of API 2 of each kind in the log from the newest raft snapshot on, as the bytes around them: releases
+# from 3.5 on stop at some of them. Kinds: `line`, changes of the cluster's version; `client`, what clients and health
+# probes left; `any`. In a log of 64 MB this takes a third of a second, so only releases that care are asked.
+describe_log() {
+  case $installed in 3.[456].*) ;; *) return 0 ;; esac
+  log_dir=$(log_dir_in_use)
+  newest=$(newest_index)
+  segments=
+  for segment in "${log_dir:-$data_dir/member/wal}"/*-*.wal; do
+    first=${segment##*-}
+    # Both are sixteen hexadecimal digits, which sort as text.
+    if ! expr "x${first%.wal}" '>' "x$newest" >/dev/null; then segments=; fi
+    segments=$segments$segment$newline
+  done
+  frame log.old old_requests
+}
+
+newest_index() {
+  found_index=0000000000000000
+  for found_snap in "$data_dir"/member/snap/*-*.snap; do
+    found_snap=${found_snap##*-}
+    case $found_snap in [0-9a-f]*.snap) found_index=${found_snap%.snap} ;; esac
+  done
+  echo "$found_index"
+}
+
+log_dir_in_use() {
+  [ "$pid" -gt 0 ] || return 0
+  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/[0-9a-f]*-[0-9a-f]*\.wal$|\1|p' | head -n 1
+}
+
+old_requests() {
+  method=$(printf '\022(\006DELETE|\004POST|\004QGET|\004SYNC)\032')
+  put=$(printf '\022\003PUT\032')
+  printf '%s' "$segments" | while IFS= read -r segment; do
+    [ -f "$segment" ] || return 1
+    old_request line "$segment" 8 '/0/version' || return 1
+    old_request client "$segment" 1 "$method|$put(.|..)/1" || return 1
+    old_request any "$segment" 1 "$method|$put" || return 1
+  done
+}
+
+# old_request KIND FILE COUNT PATTERN: the last matches. Lines end with NUL here, as paths of ten bytes have a newline
+# before them.
+old_request() {
+  limit 30 grep -zaobE -e "$4" -- "$2" >/dev/null 2>&1
+  [ $? -le 1 ] || return 1
+  limit 30 grep -zaobE -e "$4" -- "$2" | tr '\000\n' '\n\001' | cut -d : -f 1 | grep -x '[0-9]*' | tail -n "$3" |
+    while read -r at; do
+      from=$((at > 96 ? at - 96 : 0))
+      printf '%s %s\n' "$1" "$(tail -c +$((from + 1)) -- "$2" | head -c 192 | od -An -v -tx1 | tr -d ' \n')"
+    done
+  true
+}
+
 describe_binary() {
   target=$(readlink -f -- "$2")
   emit "$1" 0 "$target"
   case "$newline$targets" in *"$newline$target$newline"*) ;; *) targets=$targets$target$newline ;; esac
 }
 
-newline='
-'
-
 tool_version() {
   case $2 in
-  etcd) limit 5 "$1" --version 2>/dev/null </dev/null ;;
-  *) limit 5 "$1" version 2>/dev/null </dev/null ;;
-  esac | head -c 400
+  etcd) limit 5 "$1" --version 2>/dev/null </dev/null | head -c 400 ;;
+  *)
+    # Of 2.x it is a flag; the command prints the help there.
+    tool_said=$(limit 5 "$1" version 2>/dev/null </dev/null | head -c 400)
+    case $tool_said in
+    *'version:'*[0-9].*) printf '%s' "$tool_said" ;;
+    *) limit 5 "$1" --version 2>/dev/null </dev/null | head -c 400 ;;
+    esac
+    ;;
+  esac
 }
 
 # openssl is several times faster than sha256sum where the processor helps.

@@ -34,6 +34,7 @@ pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostF
         unit: unit(frames)?,
         data: DataFacts {
             v2_keys: v2::keys(frames),
+            old_requests: v2::old_requests(frames),
             ..data(frames.need("data")?)?
         },
         disks: disks(frames, host)?,

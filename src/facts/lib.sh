@@ -10,6 +10,9 @@ for name in $(env | sed -n 's/^\(ETCD[A-Z0-9_]*\)=.*/\1/p'); do
 done
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
+newline='
+'
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 if has timeout; then

@@ -4,6 +4,7 @@
 //! out here: [`answer`] for the member's own words, [`host`] for the machine around it.
 
 pub mod answer;
+pub mod backups;
 pub mod gather;
 pub mod host;
 pub mod identity;

@@ -18,6 +18,7 @@ pub const TITLE: &str = "observe member";
 /// The observing script. Its parameters: `bin_dir install_dir client_url cacert cert key depth`.
 pub const SCRIPT: &str = concat!(
     include_str!("lib.sh"),
+    include_str!("page.sh"),
     include_str!("observe.sh"),
     "observe \"$@\"\n"
 );

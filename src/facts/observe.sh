@@ -1,5 +1,5 @@
-# observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH: what the member on this host says, by etcdctl's own
-# words. All questions are asked at the same time: without quorum each takes etcdctl's whole time-out.
+# observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH: what the member on this host says. All questions are
+# asked at the same time: without quorum each takes etcdctl's whole time-out.
 observe() {
   url=${3%/} cacert=$4 cert=$5 key=$6
   page=$(ask version page /version; printf x)
@@ -7,6 +7,10 @@ observe() {
   # Curl's statuses, and ours for other tools. 7, refused: no process listens. 28, time is over: a process that does
   # not give this page, which needs neither raft nor disk, gives nothing. (124 is that of `timeout`.)
   case $page in "@version 7 "* | "@version 28 "* | "@version 124 "*) return ;; esac
+  if speaks_v2 "$page"; then
+    observe_v2
+    return
+  fi
   etcdctl=$(find_etcdctl "$1" "$2")
   if [ -z "$etcdctl" ]; then
     emit etcdctl 127 ''
@@ -22,6 +26,24 @@ observe() {
 
 of_member() { ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json; }
 of_cluster() { of_member | beside ask members ctl member list -w json | beside ask alarms ctl alarm list -w json; }
+
+# Whether API 2 is the one to ask: 2.x, and 3.0 as long as the cluster's version is one of 2.x or not known, for all of
+# API 3 is `not capable` until then. A 3.1 or later that has not learned the version yet speaks API 3.
+speaks_v2() {
+  case $1 in
+  *"${newline}etcd 2."* | *'"etcdserver":"2.'* | *'"etcdcluster":"2.'*) ;;
+  *'"etcdserver":"3.0.'*'"etcdcluster":"not_decided"'*) ;;
+  *) return 1 ;;
+  esac
+}
+
+# By HTTP alone, as etcdctl of 2.x has no words for most of it. The head of the root tells index, term and cluster from
+# the member's own store; the read of a key that is not there goes through the quorum.
+observe_v2() {
+  ask v2.self page /v2/stats/self | beside ask v2.leader page /v2/members/leader |
+    beside ask v2.members page /v2/members | beside ask v2.head page /v2/keys/ HEAD |
+    beside ask v2.read page '/v2/keys/_runner/none?quorum=true'
+}
 
 find_etcdctl() {
   if [ -x "$1/etcdctl" ]; then
@@ -42,50 +64,3 @@ ctl() {
   limit 12 "$etcdctl" --endpoints="$url" --dial-timeout="$dial" --command-timeout="$whole" \
     ${cacert:+--cacert="$cacert"} ${cert:+--cert="$cert"} ${key:+--key="$key"} "$@"
 }
-
-# page PATH: a page of the member by whatever can fetch it. Never /health: on 3.1 to 3.4 that writes to the raft log.
-page() {
-  if has curl; then
-    limit 6 curl -q -sS -m 5 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} \
-      ${cert:+--cert "$cert"} ${key:+--key "$key"} "$url$1"
-  elif has python3; then
-    limit 6 python3 -IBc "$PYTHON_PAGE" "$url$1" "$cacert" "$cert" "$key"
-  elif has wget; then
-    limit 6 wget -O - -T 5 ${cacert:+--ca-certificate="$cacert"} ${cert:+--certificate="$cert"} \
-      ${key:+--private-key="$key"} "$url$1"
-  elif has bash && [ "$url" != "${url#http://}" ]; then
-    limit 6 bash -c "$BASH_PAGE" bash "${url#http://}" "$1"
-  else
-    echo "none of curl, python3, wget and bash can fetch $url$1" >&2
-    return 127
-  fi
-}
-
-PYTHON_PAGE='
-import ssl, sys, urllib.request, urllib.error
-url, ca, cert, key = sys.argv[1:5]
-handlers = [urllib.request.ProxyHandler({})]
-if url.startswith("https:"):
-    context = ssl.create_default_context(cafile=ca or None)
-    if cert:
-        context.load_cert_chain(cert, key or None)
-    handlers.append(urllib.request.HTTPSHandler(context=context))
-try:
-    page = urllib.request.build_opener(*handlers).open(url, timeout=5)
-    sys.stdout.write(page.read(65536).decode("utf-8", "replace"))
-except urllib.error.URLError as error:
-    print(error, file=sys.stderr)
-    late = isinstance(error.reason, TimeoutError)
-    sys.exit(7 if isinstance(error.reason, ConnectionRefusedError) else 28 if late else 1)
-except OSError as error:
-    print(error, file=sys.stderr)
-    sys.exit(28 if isinstance(error, TimeoutError) else 1)
-'
-
-BASH_PAGE='
-host=${1%:*} port=${1##*:}
-host=${host#[} host=${host%]}
-exec 3<>"/dev/tcp/$host/$port" || exit 7
-printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$1" >&3
-sed "1,/^.\{0,1\}$/d" <&3
-'

@@ -121,6 +121,33 @@ pub struct DataFacts {
     /// Whether the v2 store has keys.
     #[serde(default)]
     pub v2_keys: V2Keys,
+    /// Requests of API 2 in the log.
+    #[serde(default)]
+    pub old_requests: OldRequests,
+}
+
+/// The raft indexes of the last requests of API 2 in the log files that a start would read, from 3.4 on. Some of them
+/// may lie before the newest raft snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OldRequests {
+    /// What was found.
+    Found {
+        /// A change of the cluster's version that a cluster born on 2.x has gone through.
+        from_2: Option<u64>,
+        /// One that a client or a health probe made.
+        client: Option<u64>,
+        /// Any, etcd's own among them.
+        any: Option<u64>,
+    },
+    /// The log was not read.
+    Unknown(String),
+}
+
+impl Default for OldRequests {
+    fn default() -> Self {
+        Self::Unknown("not asked".to_owned())
+    }
 }
 
 /// Whether a member's v2 store has keys.

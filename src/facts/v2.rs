@@ -1,7 +1,9 @@
-//! Whether the v2 store has keys, from the frames of the gathering script. Pure.
+//! Whether the v2 store has keys, and the log requests of API 2, from the frames of the gathering script. Pure.
 
-use super::V2Keys;
+use crate::etcd::old::Request;
+
 use super::parse::{Frame, Frames};
+use super::{OldRequests, V2Keys};
 
 /// Works out what the member's own listing, or else etcdutl, says.
 pub(super) fn keys(frames: &Frames) -> V2Keys {
@@ -16,6 +18,44 @@ pub(super) fn keys(frames: &Frames) -> V2Keys {
         }
         (None, None) => V2Keys::default(),
     }
+}
+
+/// Works out the last requests of each kind. Bytes that cannot be read as a request are as bad as one at the end of the
+/// log, for they may be one.
+pub(super) fn old_requests(frames: &Frames) -> OldRequests {
+    let Some(frame) = frames.get("log.old") else {
+        return OldRequests::default();
+    };
+    if frame.status != 0 {
+        return OldRequests::Unknown("the log files could not be searched".to_owned());
+    }
+    let (mut from_2, mut client, mut any) = (None, None, None);
+    for line in frame.text().lines() {
+        let (kind, hex) = line.split_once(' ').unwrap_or((line, ""));
+        let (last, wanted): (_, fn(&Request) -> bool) = match kind {
+            "line" => (&mut from_2, Request::is_change_from_2),
+            "client" => (&mut client, Request::is_of_a_client),
+            _ => (&mut any, |_| true),
+        };
+        let found = Request::find(&bytes(hex));
+        if found.is_empty() {
+            *last = Some(u64::MAX);
+        }
+        let indexes = found.iter().filter(|one| wanted(one)).map(|one| one.index);
+        *last = (*last).max(indexes.max());
+    }
+    OldRequests::Found {
+        from_2,
+        client,
+        any,
+    }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let pairs = hex.as_bytes().chunks(2);
+    pairs
+        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 /// The beginning of what `GET /v2/keys/?recursive=false` answers: it names nodes only if there are any.

@@ -153,7 +153,8 @@ impl Turn {
         match asked.purpose {
             Purpose::Stage => self.yard.over().map_or(Ok(()), Err),
             Purpose::Backup => self.work().await,
-            Purpose::Member => {
+            // A remedy restarts members too.
+            Purpose::Member | Purpose::Prepare | Purpose::Rebuild => {
                 self.work().await?;
                 self.yard.member_fits(asked.least)?;
                 self.lock().member = Some(Instant::now());

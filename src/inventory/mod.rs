@@ -233,4 +233,9 @@ impl Host {
     pub fn unit_path(&self) -> String {
         format!("/etc/systemd/system/{}", self.unit)
     }
+
+    /// The drop-in that lowers etcd's `snapshot-count` for a moment.
+    pub fn snapshot_drop_in(&self) -> String {
+        format!("{}.d/90-runner-snapshot.conf", self.unit_path())
+    }
 }

@@ -63,6 +63,14 @@ fn only(request: &Request, seat: &Seat) -> Option<Plan> {
 
 /// Takes one backup from that member, brings it here if the inventory says so, prunes older ones.
 pub(super) fn wave(request: &Request, seat: &Seat) -> Option<Wave> {
+    if v2::is_all(request.facts) {
+        let mut wave = Wave {
+            purpose: Purpose::Backup,
+            lanes: Vec::new(),
+        };
+        v2::extend(&mut wave, request);
+        return Some(wave).filter(|wave| !wave.lanes.is_empty());
+    }
     let policy = &request.cluster.backup;
     let cluster = safe(&request.cluster.name);
     let dir = format!("{}/{cluster}", seat.host.backup_dir);
@@ -119,7 +127,7 @@ pub(super) fn db_bytes(seat: &Seat) -> u64 {
     said.max(seat.facts.data.db_bytes)
 }
 
-fn safe(name: &str) -> String {
+pub(super) fn safe(name: &str) -> String {
     name.chars()
         .map(|c| match c {
             'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,

@@ -41,20 +41,36 @@ pub const ACKNOWLEDGEABLE: &[(&str, &str)] = &[
         "AUTH_FREEZE",
         "nobody changes users, roles or passwords during this hop",
     ),
+    (
+        "BACKUP_FOREIGN",
+        "the backup is of another cluster, whose keys this one gets",
+    ),
     ("BINARY_DRIFT", "the installed binaries are not what runs"),
     (
         "LEARNER",
         "a learner is present and is upgraded like a voter",
     ),
     (
+        "NO_WAY_BACK",
+        "only a backup of the whole cluster leads back from one of the hops",
+    ),
+    (
         "SIZE_WARN",
         "100 MB of v2 data or more make members slow to catch up",
+    ),
+    (
+        "SOURCE_PATCH",
+        "a hop begins at an older patch than its guide asks for",
     ),
     (
         "TWO_MEMBERS",
         "each stop of one of two voters stops the cluster",
     ),
     ("V2_BACKUP", "keys of the v2 store are in no backup"),
+    (
+        "V2_NOT_RESTORED",
+        "the restored cluster has no keys of the v2 store",
+    ),
     ("V2_OFF", "no client reads keys of the v2 store any more"),
     (
         "V2_UNKNOWN",

@@ -5,19 +5,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::etcd::Version;
+use crate::etcd::{Version, dialect};
 use crate::inventory::Host;
 
 use super::backup::{self, db_bytes};
 use super::deadlines as limit;
 use super::files::Rendered;
 use super::options::Options;
+use super::prepare;
 use super::previous::{Previous, keeps, previous};
 use super::rollback::kept;
 use super::seats::{self, Seat, seats};
 use super::upgrade::{Request, Work};
-use super::v2;
+use super::v2::{self, Basis};
 use super::{Action, Kind, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
+
+mod remedy;
 
 /// Makes the waves of a hop.
 pub(super) struct Lanes<'a> {
@@ -37,11 +40,13 @@ impl<'a> Lanes<'a> {
             lanes: stage.collect(),
         }];
         waves.extend(self.backup());
+        waves.extend(self.prepare());
         waves.extend(self.work.seats.iter().map(|seat| Wave {
             purpose: Purpose::Member,
             lanes: vec![self.member(seat)],
         }));
         waves.extend(self.finish());
+        waves.extend(self.write_after());
         waves
     }
 
@@ -54,7 +59,7 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    fn step(&self, action: Action, undo: Undo, deadline_s: u64) -> Step {
+    pub(super) fn step(&self, action: Action, undo: Undo, deadline_s: u64) -> Step {
         Step {
             id: StepId(0),
             disruptive: matches!(action, Action::StopUnit { .. }),
@@ -65,11 +70,15 @@ impl<'a> Lanes<'a> {
     }
 
     /// What this step leaves behind, a copy beside the others, changes nothing that runs.
-    fn plain(&self, action: Action, deadline_s: u64) -> Step {
+    pub(super) fn plain(&self, action: Action, deadline_s: u64) -> Step {
         self.step(action, Undo::Nothing, deadline_s)
     }
 
     fn stage(&self, seat: &Seat) -> Lane {
+        self.lane(seat, self.stage_steps(seat))
+    }
+
+    pub(super) fn stage_steps(&self, seat: &Seat) -> Vec<Step> {
         let host = seat.host;
         let release = self.release(seat);
         let bytes: u64 = self.release_bytes(seat);
@@ -97,7 +106,7 @@ impl<'a> Lanes<'a> {
             };
             self.plain(verify, limit::SHORT_S)
         }));
-        self.lane(seat, steps)
+        steps
     }
 
     fn keep(&self, seat: &Seat, bytes: u64) -> Option<Step> {
@@ -116,7 +125,7 @@ impl<'a> Lanes<'a> {
 
     /// A way back leads to the very files that ran there, where they were kept.
     fn release(&self, seat: &Seat) -> BTreeMap<String, String> {
-        let back = self.work.kind == Kind::Rollback;
+        let back = matches!(self.work.kind, Kind::Rollback | Kind::Restore);
         if let Some(files) = kept(seat, &self.work.to).filter(|_| back) {
             return files.clone();
         }
@@ -137,28 +146,45 @@ impl<'a> Lanes<'a> {
     fn backup(&self) -> Option<Wave> {
         let all = seats(self.request.cluster, self.request.facts);
         let leads = |seat: &&Seat| seat.view.map(|view| view.id) == self.work.leader;
-        backup::wave(&self.request.into(), all.iter().find(leads)?)
+        backup::wave(&self.basis(), all.iter().find(leads)?)
+    }
+
+    fn basis(&self) -> Basis<'a> {
+        Basis::of(self.request, self.work)
     }
 
     fn member(&self, seat: &Seat) -> Lane {
         let previous = previous(seat, self.work).filter(|back| self.may_return(back));
         let mut steps: Vec<Step> = self.move_leader(seat).into_iter().collect();
         steps.push(self.stop(seat, previous.as_ref()));
+        steps.extend(v2::of_stopped(&self.basis(), seat));
         steps.push(self.switch(seat, previous.as_ref()));
+        if !self.is_prepared(seat) {
+            steps.extend(self.tidy(seat));
+        }
         steps.extend(self.write(seat));
         steps.push(self.start(seat));
         let least = self
             .request
             .settle_least_s
             .max(v2::settle_least_s(self.request.facts));
-        let settle = Action::Settle {
-            version: self.work.to.clone(),
-            least_s: least,
-        };
-        let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least));
-        settle.deadline_s = settle.deadline_s.max(least + limit::SHORT_S);
-        steps.push(settle);
+        steps.push(self.settle(seat, &self.work.to, least));
         self.lane(seat, steps)
+    }
+
+    /// Whether this hop lowers the member's `snapshot-count` itself, and takes that away again.
+    fn is_prepared(&self, seat: &Seat) -> bool {
+        prepare::snapshot(self.request, self.work, seat).is_some()
+    }
+
+    fn settle(&self, seat: &Seat, version: &Version, least_s: u64) -> Step {
+        let settle = Action::Settle {
+            version: version.clone(),
+            least_s,
+        };
+        let mut settle = self.plain(settle, limit::settle(db_bytes(seat), least_s));
+        settle.deadline_s = settle.deadline_s.max(least_s + limit::SHORT_S);
+        settle
     }
 
     /// Whether no member sees a cluster version above that release's line: it must not start again then.
@@ -170,8 +196,11 @@ impl<'a> Lanes<'a> {
 
     /// Every voter's lane asks: the leadership may have moved since the plan was made. Members that will be on
     /// the new release by then come first, so that the leadership moves once.
+    ///
+    /// Before 3.3 nobody can be told to: the leader is the last in turn, and the others elect one when it stops.
     fn move_leader(&self, seat: &Seat) -> Option<Step> {
-        if seat.learner() {
+        let lowest = (&self.work.from).min(&self.work.to);
+        if seat.learner() || !dialect::moves_leader(lowest) {
             return None;
         }
         let mut others = seats(self.request.cluster, self.request.facts);
@@ -215,7 +244,7 @@ impl<'a> Lanes<'a> {
         )
     }
 
-    fn switch(&self, seat: &Seat, previous: Option<&Previous>) -> Step {
+    pub(super) fn switch(&self, seat: &Seat, previous: Option<&Previous>) -> Step {
         let files: Vec<String> = self.release(seat).into_keys().collect();
         let now: Vec<String> = seat.facts.binaries.keys().cloned().collect();
         let undo = match previous {
@@ -234,7 +263,7 @@ impl<'a> Lanes<'a> {
         self.step(switch, undo, limit::SHORT_S)
     }
 
-    fn write(&self, seat: &Seat) -> Vec<Step> {
+    pub(super) fn write(&self, seat: &Seat) -> Vec<Step> {
         let files: Vec<_> = changed(seat, self.work.files_of(seat)).collect();
         let mut steps: Vec<Step> = files
             .iter()
@@ -297,13 +326,27 @@ impl<'a> Lanes<'a> {
 
     fn start(&self, seat: &Seat) -> Step {
         let unit = seat.host.unit.clone();
-        let undo = Undo::Actions(vec![Action::StopUnit { unit: unit.clone() }]);
+        let (from, to) = (&self.work.from, &self.work.to);
+        let opened =
+            !self.request.rules.mixed_rollback(from, to) && self.work.kind == Kind::Upgrade;
+        let undo = if opened && from.minor() != to.minor() {
+            Undo::Impossible(format!(
+                "{from} does not start on data that {to} has opened"
+            ))
+        } else {
+            Undo::Actions(vec![Action::StopUnit { unit: unit.clone() }])
+        };
         self.step(Action::StartUnit { unit }, undo, limit::SHORT_S)
     }
 
     /// The leader raises the cluster version once every member runs the new release.
     fn finish(&self) -> Option<Wave> {
-        let last = self.work.seats.last().filter(|_| self.work.complete)?;
+        let tells = dialect::has_cluster_version(&self.work.to);
+        let last = self
+            .work
+            .seats
+            .last()
+            .filter(|_| self.work.complete && tells)?;
         let await_it = Action::AwaitClusterVersion {
             minor: self.work.to.minor(),
         };

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Action, Hop, Kind, Lane, Plan, Purpose, Step, StepId, Undo};
 
+mod rebuild;
+
 /// Checks a plan.
 ///
 /// * No wave has two lanes with a disruptive step, and no host two lanes in a wave.
@@ -12,6 +14,7 @@ use super::{Action, Hop, Kind, Lane, Plan, Purpose, Step, StepId, Undo};
 /// * A release is staged on a host before it is switched to there.
 /// * Step numbers increase from 1; the point of no return is the last start, and behind it is nothing but waiting.
 /// * A release that is passed is never lower than the one before; in a rollback never higher.
+/// * A restore stops all members, and has rules of its own in the place of the first three.
 ///
 /// # Errors
 /// Every invariant that does not hold, in words.
@@ -19,9 +22,14 @@ pub fn lint(plan: &Plan) -> Result<(), Vec<String>> {
     let mut wrong = numbers(plan);
     wrong.extend(directions(plan));
     for hop in &plan.hops {
-        wrong.extend(waves(hop));
-        wrong.extend(lanes(hop));
-        wrong.extend(backup(hop));
+        wrong.extend(hosts(hop));
+        if plan.kind == Kind::Restore {
+            wrong.extend(rebuild::restore(hop));
+        } else {
+            wrong.extend(waves(hop));
+            wrong.extend(lanes(hop));
+            wrong.extend(backup(hop));
+        }
         wrong.extend(staged(hop));
         wrong.extend(no_return(hop));
         wrong.extend(pending(hop));
@@ -46,10 +54,12 @@ fn directions(plan: &Plan) -> Vec<String> {
     let wrong = |hop: &&Hop| match plan.kind {
         Kind::Upgrade | Kind::Backup => hop.to < hop.from,
         Kind::Rollback => hop.from < hop.to,
+        Kind::Restore => false,
     };
     let way = match plan.kind {
         Kind::Upgrade | Kind::Backup => "down",
         Kind::Rollback => "up",
+        Kind::Restore => "astray",
     };
     plan.hops
         .iter()
@@ -67,12 +77,18 @@ fn waves(hop: &Hop) -> Vec<String> {
                 "wave {number} has {disruptive} lanes with a disruptive step"
             ));
         }
-        let hosts: BTreeSet<&str> = wave.lanes.iter().map(|lane| lane.host.as_str()).collect();
-        if hosts.len() != wave.lanes.len() {
-            wrong.push(format!("wave {number} has two lanes on one host"));
-        }
     }
     wrong
+}
+
+fn hosts(hop: &Hop) -> Vec<String> {
+    let doubled = (1..).zip(&hop.waves).filter(|(_, wave)| {
+        let hosts: BTreeSet<&str> = wave.lanes.iter().map(|lane| lane.host.as_str()).collect();
+        hosts.len() != wave.lanes.len()
+    });
+    doubled
+        .map(|(number, _)| format!("wave {number} has two lanes on one host"))
+        .collect()
 }
 
 fn lanes(hop: &Hop) -> Vec<String> {
@@ -116,11 +132,26 @@ fn disruptive(lane: &Lane, at: usize, step: &Step) -> Vec<String> {
     wrong
 }
 
+/// The files of a member that is stopped are its backup as well, as long as nothing was switched or started.
 fn backup(hop: &Hop) -> Option<String> {
     let first = |wanted: fn(&Step) -> bool| hop.steps().position(|(_, step)| wanted(step));
     let disruptive = first(|step| step.disruptive)?;
-    let backup = first(|step| matches!(step.action, Action::TakeBackup { .. }));
-    backup.is_none_or(|backup| backup > disruptive).then(|| {
+    let running = first(|step| {
+        matches!(
+            step.action,
+            Action::TakeBackup { .. } | Action::TakeV2Backup { stopped: false, .. }
+        )
+    });
+    let stopped = first(|step| matches!(step.action, Action::TakeV2Backup { stopped: true, .. }));
+    let touched = first(|step| {
+        matches!(
+            step.action,
+            Action::SwitchRelease { .. } | Action::WriteFile { .. } | Action::StartUnit { .. }
+        )
+    });
+    let before = |backup: Option<usize>, act: usize| backup.is_some_and(|backup| backup < act);
+    let saved = before(running, disruptive) || before(stopped, touched.unwrap_or(usize::MAX));
+    (!saved).then(|| {
         format!(
             "the hop to {} stops a member before a backup is taken",
             hop.to
@@ -169,13 +200,13 @@ fn no_return(hop: &Hop) -> Option<String> {
     })
 }
 
-/// Nothing may be open at the point of no return: what comes behind it only waits.
+/// Nothing may be open at the point of no return: what comes behind it only waits, or writes a key of our own.
 fn pending(hop: &Hop) -> Option<String> {
     let point = hop.point_of_no_return?;
     let waits = |action: &Action| {
         matches!(
             action,
-            Action::Settle { .. } | Action::AwaitClusterVersion { .. }
+            Action::Settle { .. } | Action::AwaitClusterVersion { .. } | Action::WriteKey { .. }
         )
     };
     let mut behind = hop.steps().filter(|(_, step)| step.id > point);

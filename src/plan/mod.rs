@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] is a list of [`Hop`]s; a hop is a list of [`Wave`]s, one after the other; a wave's [`Lane`]s (one
 //! a host) run together; a lane's [`Step`]s run in order. **No wave has two lanes with a disruptive step**: the
-//! shape is the safety argument, and `lint` holds it.
+//! shape is the safety argument, and `lint` holds it. Only a [`restore`] is excepted, and has rules of its own.
 //!
 //! The waves of an upgrade of three members, where `etcd-3` leads:
 //!
@@ -14,6 +14,8 @@
 //! member   etcd-3: move leader, stop!, switch, start, settle
 //! finish   etcd-3: await the cluster version
 //! ```
+//!
+//! Where the next release would choke on what members hold, waves to prepare them come before those of the members.
 //!
 //! `!` is disruptive: the [`engine`](crate::engine) asks the cluster once more right before it, and refuses if the
 //! cluster could not bear it. Each step carries its own [`Undo`]: when a settle fails, the steps of that lane are
@@ -29,7 +31,8 @@
 //! 2. [`path`] finds the releases to pass, by the catalogue of [`crate::etcd::catalogue`];
 //! 3. [`order`] puts the members into turn, [`files`] renders what their templates make;
 //! 4. [`upgrade`] makes the waves of the first hop, each step with its undo and its deadline;
-//! 5. [`rollback`] and [`backup`] plan with the same waves; [`lint`] checks what came out, [`render`] shows it.
+//! 5. [`rollback`] and [`backup`] plan with the same waves, [`restore`] with its own (see there why it may stop all
+//!    members); [`lint`] checks what came out, [`render`] shows it.
 
 use std::collections::BTreeMap;
 
@@ -47,16 +50,22 @@ pub mod left;
 pub mod lint;
 pub mod options;
 pub mod order;
+mod outcome;
 pub mod path;
 pub mod preflight;
+mod prepare;
 mod previous;
+pub mod rebuild;
 pub mod render;
+pub mod restore;
 pub mod rollback;
 pub mod seats;
 pub mod upgrade;
 pub mod v2;
 
 pub use finding::{Finding, Severity};
+pub use outcome::{Outcome, Planned};
+pub use rebuild::Rebuild;
 
 /// The format of serialised plans.
 pub const FORMAT: u32 = 1;
@@ -93,6 +102,8 @@ pub enum Kind {
     Rollback,
     /// A backup and nothing else.
     Backup,
+    /// A cluster made anew from a backup.
+    Restore,
 }
 
 /// What happens when a member fails.
@@ -147,8 +158,12 @@ pub enum Purpose {
     Stage,
     /// Take and verify a backup.
     Backup,
+    /// Make members ready for the next release, on the one that they run.
+    Prepare,
     /// Work on one member.
     Member,
+    /// Work on all members as one: none serves until all are done.
+    Rebuild,
     /// Wait for the cluster as a whole.
     Finish,
 }
@@ -242,8 +257,8 @@ pub enum Action {
         /// The file's name in it; mode 0600.
         file: String,
     },
-    /// `etcdctl backup` of API 2 on this host, packed into one file and brought here, where the chain of checksums
-    /// of its log and its snapshot is followed to the end.
+    /// `etcdctl backup` of API 2 on this host, or a copy of a stopped member's files, packed into one file and brought
+    /// here, where the chain of checksums of its log and its snapshot is followed to the end.
     TakeV2Backup {
         /// The folder on the host; made with mode 0700.
         dir: String,
@@ -257,6 +272,12 @@ pub enum Action {
         flags: Vec<String>,
         /// Whether the file stays here too.
         fetch: bool,
+        /// The etcdctl to use, if not the installed one.
+        #[serde(default)]
+        tool: Option<String>,
+        /// Whether the member is stopped and its files are copied.
+        #[serde(default)]
+        stopped: bool,
     },
     /// Brings a backup here and checks its SHA-256 again.
     FetchBackup {
@@ -333,6 +354,23 @@ pub enum Action {
         /// The line.
         minor: Minor,
     },
+    /// Writes a key of our own by API 3 through this member, reads it back and deletes it: then the member has applied
+    /// a v3 write.
+    WriteKey {
+        /// The key.
+        key: String,
+    },
+    /// Writes a key of our own until this member's newest raft snapshot is above an index, then deletes the key.
+    ForceSnapshot {
+        /// The member's data folder.
+        data_dir: String,
+        /// The key.
+        key: String,
+        /// The raft index that the snapshot must be above.
+        above: u64,
+    },
+    /// What only a restore does.
+    Rebuild(Rebuild),
 }
 
 /// How a step is undone.
@@ -345,41 +383,6 @@ pub enum Undo {
     Actions(Vec<Action>),
     /// It cannot be undone, because.
     Impossible(String),
-}
-
-/// How a step ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// Something is different now.
-    Changed {
-        /// What, in a few words; may be empty.
-        what: String,
-    },
-    /// It was so already.
-    Unchanged {
-        /// Why nothing was to be done.
-        why: String,
-    },
-    /// It failed.
-    Failed {
-        /// From the nearest cause to the furthest.
-        causes: Vec<String>,
-    },
-    /// It was not begun.
-    NotRun {
-        /// Why.
-        because: String,
-    },
-}
-
-/// What planning comes to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planned {
-    /// The plan; `None` when a finding blocks or there is nothing to do.
-    pub plan: Option<Plan>,
-    /// What was found, most severe first.
-    pub findings: Vec<Finding>,
 }
 
 impl Hop {

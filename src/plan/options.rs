@@ -113,6 +113,24 @@ pub fn yaml_keys(text: &str) -> BTreeMap<String, String> {
     keys
 }
 
+/// The kinds of the scalars behind etcd's keys, as YAML reads them: `number` or `string`. Lists have none.
+pub fn yaml_kinds(text: &str) -> BTreeMap<String, &'static str> {
+    let kind = |line: &str| {
+        let (key, value) = line.split_once(':')?;
+        let value = value.split(" #").next()?.trim();
+        let plain = !value.is_empty() && !value.starts_with(['[', '-']);
+        let kind = match value.parse::<f64>() {
+            Ok(_) => "number",
+            Err(_) => "string",
+        };
+        plain.then(|| (key.trim().to_owned(), kind))
+    };
+    let top = text
+        .lines()
+        .filter(|line| !line.starts_with([' ', '\t', '#']));
+    top.filter_map(kind).collect()
+}
+
 fn flags(args: &[String]) -> BTreeMap<String, String> {
     let mut flags = BTreeMap::new();
     let mut words = args.iter().peekable();
@@ -215,6 +233,16 @@ mod tests {
         let options = Options::new("etcd".into(), Vec::new(), environment);
         assert_eq!(options.get("enable-v2"), Some("true"));
         assert_eq!(options.config_file(), None);
+    }
+
+    #[test]
+    fn a_scalar_in_quotes_is_a_string_and_a_list_is_nothing() {
+        let kinds = yaml_kinds("a: 1 # x\nb: '1'\nc: [x]\nd: stderr\ne:\n  - 1\n");
+        assert_eq!(
+            (kinds["a"], kinds["b"], kinds["d"]),
+            ("number", "string", "string")
+        );
+        assert_eq!(kinds.len(), 3);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) struct Previous {
 /// a member that an interrupted run left down and switched: the release beside the one to reach that is staged.
 pub(super) fn previous(seat: &Seat, work: &Work) -> Option<Previous> {
     let (installed, to) = (seat.installed(), &work.to);
-    let back = work.kind == Kind::Rollback;
+    let back = matches!(work.kind, Kind::Rollback | Kind::Restore);
     let before = |version: &&Version| (*version > to) == back && *version != to;
     let staged = || seat.facts.staged.keys();
     let beside = || {

@@ -189,7 +189,7 @@ fn in_turn(request: &Request, seat: &Seat) -> bool {
 }
 
 /// Puts what files were before the upgrade in the place of what templates make for the older release.
-fn recall(work: &mut Work, past: &Past) {
+pub(super) fn recall(work: &mut Work, past: &Past) {
     for seat in work.seats.clone() {
         let host = &seat.host.name;
         let (mut files, mut gone) = (Vec::new(), Vec::new());
@@ -241,7 +241,7 @@ fn no_way_back(request: &Request, work: &Work) -> Option<Finding> {
             "{to} does not start on data that {from} has touched, even while the cluster is mixed"
         );
         Finding::block("NO_MIXED_ROLLBACK", &request.cluster.name, reason)
-            .hint("finish the upgrade, or restore the backup that was taken before it")
+            .hint("finish the upgrade, or `runner restore` the backup that was taken before it")
             .source(source)
     })
 }
@@ -254,7 +254,8 @@ fn passed(request: &Request, runs: &Version, why: &str) -> Finding {
     } else {
         ""
     };
-    let hint = format!("the way back is to restore the backup from before the upgrade{formal}");
+    let hint =
+        format!("the way back is `runner restore`, from the backup that the upgrade took{formal}");
     Finding::block("POINT_OF_NO_RETURN", &request.cluster.name, reason)
         .hint(hint)
         .source("etcd docs downgrade_3_6.md; server/etcdserver/api/membership/downgrade.go")

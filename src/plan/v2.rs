@@ -4,14 +4,14 @@
 //! beside it. No member alone is enough for that: a backup of one that lags is older than what clients were told.
 
 use crate::etcd::Version;
-use crate::etcd::dialect::{V2Backup, v2_backup};
+use crate::etcd::dialect::{Dialect, V2Backup, spoken, v2_backup};
 use crate::facts::{ClusterFacts, V2Keys};
 use crate::inventory::Cluster;
 
 use super::deadlines as limit;
 use super::options::{Options, yaml_keys};
-use super::seats::{Seat, seats};
-use super::upgrade::Request;
+use super::seats::{Seat, seats, views};
+use super::upgrade::{Request, Work};
 use super::{Action, Lane, Step, StepId, Undo, Wave};
 
 const MIB: u64 = 1024 * 1024;
@@ -33,6 +33,21 @@ pub struct Basis<'a> {
     pub step_timeout_s: Option<u64>,
     /// The run's id, for the names of backups.
     pub run_id: &'a str,
+    /// The release that is staged on every host before backups are taken.
+    pub staged: Option<&'a Version>,
+    /// The host whose member is stopped first; none where nothing is stopped.
+    pub stopped: Option<&'a str>,
+}
+
+impl<'a> Basis<'a> {
+    /// What the backups of this hop are planned from.
+    pub(super) fn of(request: &Request<'a>, work: &'a Work<'a>) -> Self {
+        Self {
+            staged: Some(&work.to),
+            stopped: work.seats.first().map(|seat| seat.host.name.as_str()),
+            ..Self::from(request)
+        }
+    }
 }
 
 impl<'a> From<&Request<'a>> for Basis<'a> {
@@ -42,8 +57,20 @@ impl<'a> From<&Request<'a>> for Basis<'a> {
             facts: request.facts,
             step_timeout_s: request.step_timeout_s,
             run_id: request.run_id,
+            staged: None,
+            stopped: None,
         }
     }
+}
+
+/// Whether API 2 is all that the cluster speaks: no snapshot of API 3 can be taken, and its data are the v2 store.
+pub fn is_all(facts: &ClusterFacts) -> bool {
+    views(facts).any(|view| spoken(&view.version, view.cluster_version.as_ref()) == Dialect::V2)
+}
+
+/// Whether the v2 store is to be backed up.
+pub fn is_saved(facts: &ClusterFacts) -> bool {
+    found(facts) || is_all(facts)
 }
 
 /// Whether a member is known to have keys in its v2 store.
@@ -65,11 +92,20 @@ pub fn settle_least_s(facts: &ClusterFacts) -> u64 {
     if large { LARGE_SETTLE_S } else { 0 }
 }
 
-/// The installed etcdctl's way to copy the v2 store of its running member.
+/// How a member's v2 store is copied, and by the etcdctl of which staged release, if not by the installed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// How.
+    pub how: V2Backup,
+    /// The staged release.
+    pub tool: Option<Version>,
+}
+
+/// The way to copy the v2 store of a member.
 ///
 /// # Errors
 /// Why there is none, in words.
-pub fn way(seat: &Seat) -> Result<V2Backup, String> {
+pub fn way(basis: &Basis, seat: &Seat) -> Result<Way, String> {
     let tool = seat.facts.binaries.get("etcdctl");
     let Some(version) = tool.and_then(|tool| tool.version.as_ref()) else {
         return Err("`etcdctl` is not installed or does not tell its version".to_owned());
@@ -82,13 +118,42 @@ pub fn way(seat: &Seat) -> Result<V2Backup, String> {
         return Err(format!("`{lacking}` is not on the host"));
     }
     let snapshot = seat.facts.data.snap.is_some();
-    v2_backup(version, snapshot).map_err(str::to_owned)
+    let how = v2_backup(version, snapshot).map_err(str::to_owned)?;
+    let later = |staged: &&Version| Dialect::of(staged) == Dialect::V2;
+    let tool = basis
+        .staged
+        .filter(later)
+        .filter(|_| how == V2Backup::Stopped);
+    let staged = tool.and_then(|tool| Some((v2_backup(tool, snapshot).ok()?, tool)));
+    Ok(match staged {
+        Some((how @ V2Backup::Running(_), tool)) => Way {
+            how,
+            tool: Some(tool.clone()),
+        },
+        _ => Way { how, tool: None },
+    })
 }
 
-/// Adds a backup of every member's v2 store to the wave of backups, if there are v2 keys. A member that cannot be
+/// Whether this member's store is in a backup of this plan: copied while it runs, or in the copy of the first member
+/// that is stopped, whose store all members have alike.
+///
+/// # Errors
+/// Why not, in words.
+pub fn saved(basis: &Basis, seat: &Seat) -> Result<(), String> {
+    match way(basis, seat)?.how {
+        V2Backup::Running(_) => Ok(()),
+        V2Backup::Stopped if basis.stopped.is_some() => Ok(()),
+        V2Backup::Stopped => Err(
+            "its etcdctl makes no copy that starts, and nothing is stopped here whose files could be copied"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Adds a backup of every member's v2 store to the wave of backups, if it is to be saved. A member that cannot be
 /// copied is left out: the preflight has asked about it.
 pub fn extend(wave: &mut Wave, basis: &Basis) {
-    if !found(basis.facts) {
+    if !is_saved(basis.facts) {
         return;
     }
     for seat in seats(basis.cluster, basis.facts) {
@@ -116,49 +181,74 @@ pub fn extend(wave: &mut Wave, basis: &Basis) {
     }
 }
 
+/// The copy of a stopped member's files, where that is the way and this is the first member that is stopped.
+pub(super) fn of_stopped(basis: &Basis, seat: &Seat) -> Option<Step> {
+    let first = basis.stopped == Some(seat.host.name.as_str());
+    let way = way(basis, seat)
+        .ok()
+        .filter(|_| first && is_saved(basis.facts))?;
+    (way.how == V2Backup::Stopped)
+        .then(|| take(basis, seat, &way))
+        .flatten()
+}
+
 fn prunes(step: &Step) -> bool {
     matches!(step.action, Action::PruneBackups { .. })
 }
 
 fn steps(basis: &Basis, seat: &Seat) -> Option<Vec<Step>> {
-    let way = way(seat).ok()?;
+    let way = way(basis, seat).ok()?;
+    if way.how == V2Backup::Stopped {
+        return None;
+    }
+    let prune = Action::PruneBackups {
+        dir: dir(basis, seat),
+        keep: basis.cluster.backup.keep,
+    };
+    let gone = Undo::Impossible("older backups are gone".to_owned());
+    let prune = step(basis, prune, gone, limit::SHORT_S);
+    Some(vec![take(basis, seat, &way)?, prune])
+}
+
+fn take(basis: &Basis, seat: &Seat, way: &Way) -> Option<Step> {
     let version = seat.version()?;
     let (cluster, run) = (safe(&basis.cluster.name), safe(basis.run_id));
-    let dir = format!("{}/{cluster}", seat.host.backup_dir);
     let file = format!(
         "{cluster}-{run}-{version}-{}.v2.tar.gz",
         safe(&seat.host.name)
     );
-    let policy = &basis.cluster.backup;
+    let flags = match way.how {
+        V2Backup::Running(flags) => flags,
+        V2Backup::Stopped => &[],
+    };
+    let tool = way.tool.as_ref();
     let take = Action::TakeV2Backup {
-        dir: dir.clone(),
+        dir: dir(basis, seat),
         file,
         data_dir: seat.host.data_dir.clone(),
         wal_dir: wal_dir(seat),
-        flags: way.flags.iter().map(|&flag| flag.to_owned()).collect(),
-        fetch: policy.fetch,
+        flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+        fetch: basis.cluster.backup.fetch,
+        tool: tool.map(|tool| format!("{}/{tool}/etcdctl", seat.host.install_dir)),
+        stopped: way.how == V2Backup::Stopped,
     };
-    let prune = Action::PruneBackups {
-        dir,
-        keep: policy.keep,
-    };
-    let step = |action, undo, deadline_s| Step {
+    let size = copied_bytes(seat);
+    let deadline = limit::backup(size) + limit::transfer(size);
+    Some(step(basis, take, Undo::Nothing, deadline))
+}
+
+fn dir(basis: &Basis, seat: &Seat) -> String {
+    format!("{}/{}", seat.host.backup_dir, safe(&basis.cluster.name))
+}
+
+fn step(basis: &Basis, action: Action, undo: Undo, deadline_s: u64) -> Step {
+    Step {
         id: StepId(0),
         disruptive: false,
         action,
         undo,
         deadline_s: basis.step_timeout_s.unwrap_or(deadline_s),
-    };
-    let size = copied_bytes(seat);
-    let gone = Undo::Impossible("older backups are gone".to_owned());
-    Some(vec![
-        step(
-            take,
-            Undo::Nothing,
-            limit::backup(size) + limit::transfer(size),
-        ),
-        step(prune, gone, limit::SHORT_S),
-    ])
+    }
 }
 
 /// What a copy of the v2 store can come to, uncompressed: the newest snapshot and the whole log.

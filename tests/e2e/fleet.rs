@@ -1,7 +1,6 @@
 //! Several clusters in one run: each comes to its own end, and leaves the others as the flags say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use runner::lab::{ClusterShape, MemberShape, Shape, Wanted};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::common::run::{Ran, begin, command, finish, installed, runner, running};
+use crate::common::run::{Ran, begin, finish, installed, runner, running};
 use crate::common::{Cluster, boot, releases, version};
 
 const OLD: &str = "3.4.23";
@@ -296,56 +295,24 @@ fn after_a_failure_or_ctrl_c_no_further_cluster_begins_and_the_next_upgrade_does
     assert_all_run(&fleet, &["a-1".to_owned()], NEW);
     assert_all_run(&fleet, &["b-1", "c-1"].map(String::from), OLD);
 
-    let other = elsewhere(&fleet, "c");
-    await_release(&fleet, "c-1");
-    let args = [
-        "upgrade",
-        "-y",
-        "--max-clusters",
-        "3",
-        "--max-failures",
-        "1",
-    ];
-    let rest = runner(&fleet, &args).ends_with(7).plainly();
-    assert!(rest.out.contains("failed: c"), "{}", rest.out);
-    assert!(rest.err.contains("holds the lock on `c-1`"), "{}", rest.err);
-    assert_all_run(&fleet, &["a-1", "b-1"].map(String::from), NEW);
-    finish(other).ends_with(0);
-    let done = runner(&fleet, &["upgrade", "--yes"]).ends_with(0);
-    assert!(done.out.contains("3 of 3 clusters done"), "{}", done.out);
-}
-
-/// Another machine's run on one of the clusters, which takes its time.
-fn elsewhere(fleet: &Cluster, cluster: &str) -> Child {
-    // The later of two state folders would be refused, so the command line is made afresh.
-    let program = command(fleet, &fleet.inventory, &[]);
-    let args = ["upgrade", "--yes", "--settle", "30s", "--limit", cluster];
-    Command::new(program.get_program())
-        .args(args)
-        .arg("-i")
-        .arg(&fleet.inventory)
-        .arg("--state-dir")
-        .arg(fleet.lab.folder().join("state-elsewhere"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    let rest = runner(&fleet, &["upgrade", "--yes", "--max-clusters", "3"]).ends_with(0);
+    assert!(rest.out.contains("3 of 3 clusters done"), "{}", rest.out);
+    assert_all_run(&fleet, &fleet.shape.hosts(), NEW);
 }
 
 #[track_caller]
-fn await_release(fleet: &Cluster, host: &str) {
+fn await_true(what: &str, condition: impl Fn() -> bool) {
     let began = Instant::now();
-    while installed(fleet, host) != NEW {
-        assert!(began.elapsed() < Duration::from_secs(120), "{host}");
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Asks a run to stop while the first cluster's member is in hand.
 fn interrupted(fleet: &Cluster) -> Ran {
-    let run = begin(fleet, &["upgrade", "--yes", "--settle", "5s"]);
-    await_release(fleet, "a-1");
+    let run = begin(fleet, &["upgrade", "--yes", "--settle", "20s"]);
+    await_true("a-1 is switched", || installed(fleet, "a-1") == NEW);
     let id = i32::try_from(run.id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), Signal::INT).unwrap();
     finish(run).ends_with(130).plainly()

@@ -21,6 +21,7 @@ mod releases;
 #[path = "../it/releases_server.rs"]
 mod releases_server;
 mod rescue;
+mod restore;
 mod rollback;
 mod templates;
 mod tls;

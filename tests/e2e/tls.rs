@@ -21,7 +21,7 @@ const PASSWORD: &str = "unguessable-f1c9e2";
 const WRONG: &str = "mistaken-77ab03";
 
 /// Three members with TLS and a user `root`, whose password lies in that folder.
-fn secured(folder: &Path) -> Shape {
+pub fn secured(folder: &Path) -> Shape {
     let password_file = folder.join("password");
     fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
     let path = |name: &str| Some(format!("/etc/etcd/{name}"));

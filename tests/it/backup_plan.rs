@@ -15,6 +15,8 @@ fn plan(world: &World) -> Planned {
         facts: &world.facts,
         step_timeout_s: None,
         run_id: "20261120T120102Z-4f2a",
+        staged: None,
+        stopped: None,
     })
 }
 

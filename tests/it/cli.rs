@@ -44,7 +44,7 @@ fn status(output: &Output) -> i32 {
     output.status.code().expect("no signal ended it")
 }
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 18] = [
     &[],
     &["upgrade"],
     &["plan"],
@@ -52,6 +52,7 @@ const COMMANDS: [&[&str]; 17] = [
     &["status"],
     &["backup"],
     &["rollback"],
+    &["restore"],
     &["exec"],
     &["discover"],
     &["rehearse"],
@@ -98,6 +99,7 @@ fn the_first_help_explains_each_command_in_one_line() {
         "status",
         "backup",
         "rollback",
+        "restore",
         "rehearse",
         "inventory",
         "runs",
@@ -129,6 +131,8 @@ fn no_command_and_unknown_commands_and_flags_are_usage_errors_on_stderr() {
         &["status", "-q", "-v"],
         &["rehearse", "--keep", "--destroy"],
         &["status", "--output", "xml"],
+        &["restore", "--bump-revision", "5"],
+        &["restore", "--mark-compacted"],
     ] {
         let output = run(home.path(), args);
         assert_eq!(
@@ -152,7 +156,7 @@ fn a_wrong_word_is_answered_with_the_right_one() {
 #[test]
 fn commands_that_are_not_built_are_not_offered() {
     let home = home();
-    for name in ["restore", "apply", "restart", "defrag", "timer"] {
+    for name in ["apply", "restart", "defrag", "timer"] {
         assert_eq!(status(&run(home.path(), &[name])), 2, "{name}");
         assert!(
             !out(&run(home.path(), &["--help"])).contains(&format!("\n  {name} ")),
@@ -174,7 +178,9 @@ fn version_is_one_line_on_stdout() {
 #[test]
 fn without_an_inventory_nothing_is_contacted_and_the_flag_is_named() {
     let home = home();
-    for command in ["upgrade", "plan", "check", "status", "backup", "rollback"] {
+    for command in [
+        "upgrade", "plan", "check", "status", "backup", "rollback", "restore",
+    ] {
         let output = run(home.path(), &[command]);
         assert_eq!(
             (status(&output), out(&output)),
@@ -193,7 +199,9 @@ fn a_typo_in_the_inventory_is_shown_with_its_place_and_a_suggestion() {
         GOOD.replace("address", "adress"),
     )
     .unwrap();
-    for command in ["upgrade", "plan", "check", "status", "backup", "rollback"] {
+    for command in [
+        "upgrade", "plan", "check", "status", "backup", "rollback", "restore",
+    ] {
         let output = run(home.path(), &[command]);
         assert_eq!(
             (status(&output), out(&output)),

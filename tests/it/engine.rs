@@ -232,7 +232,7 @@ async fn what_members_say_through_the_transport_is_what_the_facts_say() {
 async fn the_leadership_is_moved_away_even_if_it_has_moved_since_the_plan_was_made() {
     let mut rig = Rig::new(5);
     let plan = rig.plan();
-    let first = rig.sim.state().hosts["etcd-1"].id;
+    let first = rig.sim.state().hosts["etcd-1"].id();
     rig.sim.state().leader = Some(first);
     let ending = rig.execute(&plan).await;
     assert_eq!(ending.status, 0, "{ending:?}");

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use runner::engine::lock::{Holder, Locks};
 use runner::engine::{Engine, Interrupt, Packs};
 use runner::etcd::Version;
+use runner::etcd::catalogue::Catalogue;
 use runner::event::{Ending, Event};
 use runner::journal::{self, Journal, Recorder};
+use runner::plan::path::{Available, path};
 use runner::plan::{Finding, Plan, Planned};
 use tempfile::TempDir;
 
@@ -23,6 +25,12 @@ pub struct Rig {
     pub sim: SimCluster,
     pub interrupt: Interrupt,
     pub dir: TempDir,
+    /// The target.
+    pub to: Version,
+    /// Codes of findings that may be there.
+    pub acknowledged: BTreeSet<String>,
+    /// Releases on this machine besides the target.
+    passed: Vec<Version>,
     members: usize,
     runs: u32,
     keeps_journals: bool,
@@ -59,9 +67,24 @@ impl Rig {
             sim: SimCluster::new(members, &old()),
             interrupt: Interrupt::new(),
             dir: dir.unwrap(),
+            to: new(),
+            acknowledged: BTreeSet::new(),
+            passed: Vec::new(),
             members,
             runs: 0,
             keeps_journals: true,
+        }
+    }
+
+    /// One that goes from one release to another, by whatever lies between.
+    pub fn between(members: usize, from: &str, to: &str) -> Self {
+        let (from, to): (Version, Version) = (from.parse().unwrap(), to.parse().unwrap());
+        let rules = Catalogue::embedded();
+        Self {
+            sim: SimCluster::new(members, &from),
+            passed: path(&from, &to, &Available::Any, rules).unwrap(),
+            to,
+            ..Self::forgetful(members)
         }
     }
 
@@ -97,25 +120,36 @@ impl Rig {
         }
     }
 
+    /// How many runs there were.
+    pub fn runs(&self) -> u32 {
+        self.runs
+    }
+
     fn next_run(&mut self) -> String {
         self.runs += 1;
         format!("20261120T1201{:02}Z-4f2a", self.runs)
     }
 
     fn binaries(&self) -> BTreeMap<String, std::path::PathBuf> {
-        let version = new();
+        let releases = self.passed.iter().chain([&self.to]);
+        releases
+            .flat_map(|version| self.binaries_of(version))
+            .collect()
+    }
+
+    fn binaries_of(&self, version: &Version) -> BTreeMap<String, std::path::PathBuf> {
         let place = |name: &&str| {
             let path = self.dir.path().join(format!("{name}-{version}"));
-            fs::write(&path, content(name, &version)).unwrap();
-            (sha256(name, &version), path)
+            fs::write(&path, content(name, version)).unwrap();
+            (sha256(name, version), path)
         };
-        binaries(&version).iter().map(place).collect()
+        binaries(version).iter().map(place).collect()
     }
 
     /// What the planner says of the simulation as it is now.
     pub fn planned(&self) -> Planned {
         let run = format!("20261120T1201{:02}Z-4f2a", self.runs + 1);
-        inventory::plan(&self.sim.state(), &new(), &run)
+        inventory::plan(&self.sim.state(), &self.to, &run)
     }
 
     /// The plan from what the simulation is now.
@@ -137,7 +171,7 @@ impl Rig {
             // As commands do, who look only once no host is about to act by itself.
             self.sim.rescued().await;
             let Planned { plan, findings } = self.planned();
-            let refuses = |finding: &&Finding| finding.refuses(&BTreeSet::new());
+            let refuses = |finding: &&Finding| finding.refuses(&self.acknowledged);
             let refusing: Vec<&Finding> = findings.iter().filter(refuses).collect();
             assert!(
                 refusing.is_empty(),

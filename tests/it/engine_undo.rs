@@ -43,7 +43,7 @@ fn is_left_on_the_new_release(rig: &Rig, ending: &Ending) {
         "{}",
         ending.hint
     );
-    let way_back = "go back to 3.4.23 with `runner restore` from the backup ";
+    let way_back = "go back to 3.4.23 with `runner restore --from prod-";
     assert!(ending.hint.contains(way_back), "{}", ending.hint);
     assert!(
         ending.hint.contains("3.4.23.db on this machine"),

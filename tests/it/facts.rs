@@ -51,6 +51,59 @@ async fn a_member_is_observed_alike_by_every_shell() {
     }
 }
 
+/// A member of 2.x with a quorum, whose pages are the recorded ones; it has no etcdctl.
+fn pages(version: &str) -> Stage {
+    let stage = Stage::of_2_x(version);
+    let page = |name: &str| {
+        let path = stage::fixture(version, &format!("healthy.http-{name}.body"));
+        format!("cat '{}'", path.display())
+    };
+    stage.tool(
+        "curl",
+        &format!(
+            "for url; do :; done\ncase \"$* \" in\n*--head*/v2/keys/*) \
+             printf 'X-Etcd-Cluster-Id: c11f1b527d62d98d\\r\\nX-Raft-Index: 73\\r\\nX-Raft-Term: 2\\r\\n' ;;\n\
+             */v2/keys/*quorum=true*) echo '{{\"errorCode\":100,\"message\":\"Key not found\"}}' ;;\n\
+             */v2/members/leader*) echo '{{\"id\":\"a0085f78fb57c98a\"}}' ;;\n*/version*) {} ;;\n\
+             */v2/members*) {} ;;\n*/v2/stats/self*) {} ;;\n*) echo \"what? $*\" >&2; exit 9 ;;\nesac",
+            page("version"),
+            page("v2-members"),
+            page("v2-stats-self"),
+        ),
+    );
+    stage
+}
+
+#[tokio::test]
+async fn a_member_of_2_x_is_observed_by_its_pages_alike_by_every_shell() {
+    for version in ["2.0.13", "2.1.3", "2.2.5", "2.3.8"] {
+        let stage = pages(version);
+        for shell in SHELLS {
+            let view = answered(observe_host(&stage.shell(shell), &stage.host(), DEADLINE).await);
+            assert_eq!(view.version.to_string(), version);
+            assert_eq!((&view.health, view.members.len()), (&Ok(()), 3));
+            assert_eq!((view.raft_applied, view.raft_term), (73, 2));
+            assert_eq!(view.cluster_id.to_string(), "c11f1b527d62d98d");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_of_2_x_is_gathered_whole() {
+    for version in ["2.0.13", "2.3.8"] {
+        let stage = pages(version);
+        let facts = gathering::facts(&stage, SHELLS[1], stage.host())
+            .await
+            .unwrap();
+        for name in ["etcd", "etcdctl"] {
+            let found = facts.binaries[name].version.clone().unwrap();
+            assert_eq!(found.to_string(), version, "{name}");
+        }
+        assert_eq!(answered(facts.answer).version.to_string(), version);
+        assert_eq!(facts.data.wal_bytes, 1500);
+    }
+}
+
 #[tokio::test]
 async fn a_guard_asks_for_status_and_health_and_nothing_more() {
     let stage = Stage::new("3.5.16");

@@ -2,6 +2,7 @@
 
 mod backup_plan;
 mod cli;
+mod climb;
 mod engine;
 mod engine_bench;
 mod engine_locks;
@@ -23,6 +24,8 @@ mod releases_kit;
 mod releases_server;
 mod releases_url;
 mod reporters;
+mod restore_plan;
+mod restore_sweep;
 mod rollback;
 mod rollback_sweep;
 mod scenarios;

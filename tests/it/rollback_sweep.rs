@@ -71,8 +71,8 @@ async fn mixed(members: usize, done: usize) -> Rig {
             left -= 1;
             true
         }
-        Purpose::Member | Purpose::Finish => false,
-        Purpose::Stage | Purpose::Backup => true,
+        Purpose::Member | Purpose::Rebuild | Purpose::Finish => false,
+        Purpose::Stage | Purpose::Backup | Purpose::Prepare => true,
     });
     let ending = rig.execute(&plan).await;
     assert_eq!(ending.status, 0, "{ending:?}");

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use runner::etcd::catalogue::Catalogue;
 use runner::etcd::{Member, MemberId, Version};
 use runner::facts::{
-    Answer, Arch, BinaryFacts, ClusterFacts, DataFacts, DiskFacts, HostFacts, MemberView, UnitFacts,
+    Answer, Arch, BinaryFacts, ClusterFacts, DataFacts, DiskFacts, HostFacts, MemberView,
+    OldRequests, UnitFacts,
 };
 use runner::inventory::{BackupPolicy, Cluster, Escalation, Host, ReleaseSource, Ssh, Templates};
 use runner::plan::path::Available;
@@ -166,6 +167,11 @@ fn host_facts(number: usize, members: usize, running: &str) -> HostFacts {
             mode: 0o700,
             owner: "etcd:etcd".into(),
             db_bytes: 20 * MIB,
+            old_requests: OldRequests::Found {
+                from_2: None,
+                client: None,
+                any: None,
+            },
             ..DataFacts::default()
         },
         disks: BTreeMap::from([

@@ -191,11 +191,28 @@ async fn describe(
     seen: &Observation,
 ) -> Result<(), Failure> {
     let text = description(task, file, taken, seen);
+    describe_here(task, file, &text)?;
     let mut command = task
         .command(DESCRIBE_TITLE, DESCRIBE)
         .arg(format!("{dir}/{file}.json"));
     command.input = Input::Bytes(text.into_bytes());
     task.ask(command).await.map(|_| ())
+}
+
+/// Keeps the description here too, where the file will come: a host that is lost takes its own along.
+pub(super) fn describe_here(task: &Task<'_>, file: &str, text: &str) -> Result<(), Failure> {
+    if !task.turn.cluster.backup.fetch {
+        return Ok(());
+    }
+    let backups = task.turn.engine.state_dir.join("backups");
+    let dir = backups.join(&task.turn.cluster.name);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir);
+    local(made, &dir)?;
+    let path = dir.join(format!("{file}.json"));
+    local(fs::write(&path, text), &path)
 }
 
 fn description(task: &Task<'_>, file: &str, taken: &Taken, seen: &Observation) -> String {

@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use tar::Archive;
 
-use super::backup::{DESCRIBE, DESCRIBE_TITLE, bring, digest_of, local};
+use super::backup::{DESCRIBE, DESCRIBE_TITLE, bring, describe_here, digest_of, local};
 use super::client::{client, endpoint_args, secrets};
 use super::{Failure, Task, changed};
 use crate::etcd::wal;
-use crate::plan::Outcome;
+use crate::plan::{Action, Outcome};
 use crate::transport::Input;
 
 /// The title of [`TAKE`].
@@ -27,14 +27,16 @@ pub const TAKE_TITLE: &str = "copy the v2 store";
 
 /// Copies a running member's v2 store and packs the copy.
 ///
-/// Arguments: the six of an endpoint, `dir file data_dir wal_dir seconds flags…`. Prints `bytes=`, `sha256=`, and
-/// `index=`, that of the store before; 0 if the file was there already or API 2 is not served. With a snapshot in the
-/// data folder the copy must have one too.
+/// Arguments: the six of an endpoint, `dir file data_dir wal_dir seconds how tool flags…`; `how` is `running` or
+/// `stopped`, `tool` another etcdctl than the installed one. Prints `bytes=`, `sha256=`, and `index=`, that of the store
+/// before; 0 if the file was there already, the member is stopped or API 2 is not served. With a snapshot in the data
+/// folder the copy must have one too.
 const TAKE: &str = concat!(
     client!(),
     r#"
-dir=$1 file=$1/$2 data=$3 wal=$4 secs=$5
-shift 5
+dir=$1 file=$1/$2 data=$3 wal=$4 secs=$5 how=$6
+etcdctl=${7:-$etcdctl}
+shift 7
 # The answer to a read of a key that is not there names the store's index in brackets.
 store_index() {
   ETCDCTL_API=2 ETCDCTL_PEERS=$url ETCDCTL_ENDPOINT=$url ETCDCTL_ENDPOINTS=$url \
@@ -50,14 +52,21 @@ if [ ! -e "$file" ]; then
   rm -rf "$copy" "$file.part" "$file.said"
   trap 'rm -rf "$copy" "$file.part" "$file.said"' EXIT
   trap 'exit 143' TERM HUP INT
-  index=$(store_index)
-  [ -z "$wal" ] || set -- --wal-dir "$wal" "$@"
-  ETCDCTL_API=2 timeout -k 2 "$secs" "$etcdctl" backup --data-dir "$data" --backup-dir "$copy" "$@" \
-    >"$file.said" 2>&1 || {
-    rc=$?
-    tail -n 3 "$file.said" >&2
-    exit "$rc"
-  }
+  if [ "$how" = stopped ]; then
+    : >"$file.said"
+    mkdir -p "$copy/member/wal"
+    cp -a "$data/member/snap" "$copy/member/snap"
+    cp -a "${wal:-$data/member/wal}"/*.wal "$copy/member/wal/"
+  else
+    index=$(store_index)
+    [ -z "$wal" ] || set -- --wal-dir "$wal" "$@"
+    ETCDCTL_API=2 timeout -k 2 "$secs" "$etcdctl" backup --data-dir "$data" --backup-dir "$copy" "$@" \
+      >"$file.said" 2>&1 || {
+      rc=$?
+      tail -n 3 "$file.said" >&2
+      exit "$rc"
+    }
+  fi
   for log in "$copy"/member/wal/*.wal; do
     [ -s "$log" ] || die "the copy has no log: $(tail -n 1 "$file.said")"
   done
@@ -83,19 +92,23 @@ printf 'bytes=%s\nsha256=%s\nindex=%s\n' "$((bytes))" "$(sha256sum < "$file" | c
 
 /// What to copy, where to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Copy<'a> {
+struct Copy<'a> {
     /// The folder on the host.
-    pub dir: &'a str,
+    dir: &'a str,
     /// The file's name in it.
-    pub file: &'a str,
+    file: &'a str,
     /// The member's data folder.
-    pub data_dir: &'a str,
+    data_dir: &'a str,
     /// The folder of its log; empty if it lies in the data folder.
-    pub wal_dir: &'a str,
+    wal_dir: &'a str,
     /// Further flags of etcdctl.
-    pub flags: &'a [String],
+    flags: &'a [String],
     /// Whether the file stays here too.
-    pub fetch: bool,
+    fetch: bool,
+    /// The etcdctl to use; empty for the installed one.
+    tool: &'a str,
+    /// Whether the member is stopped and its files are copied.
+    stopped: bool,
 }
 
 /// What was taken.
@@ -114,23 +127,62 @@ struct Proof {
 }
 
 /// `Action::TakeV2Backup`.
-pub(crate) async fn take(task: &Task<'_>, copy: Copy<'_>) -> Result<Outcome, Failure> {
+pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome, Failure> {
+    let Action::TakeV2Backup {
+        dir,
+        file,
+        data_dir,
+        wal_dir,
+        flags,
+        fetch,
+        tool,
+        stopped,
+    } = action
+    else {
+        return Err(Failure::because("this is no copy of a v2 store"));
+    };
+    let copy = Copy {
+        dir,
+        file,
+        data_dir,
+        wal_dir: wal_dir.as_deref().unwrap_or_default(),
+        flags,
+        fetch: *fetch,
+        tool: tool.as_deref().unwrap_or_default(),
+        stopped: *stopped,
+    };
+    take(task, copy).await
+}
+
+async fn take(task: &Task<'_>, copy: Copy<'_>) -> Result<Outcome, Failure> {
     let host = task.turn.host;
+    let how = if copy.stopped { "stopped" } else { "running" };
     let mut command = task
         .command(TAKE_TITLE, TAKE)
         .args(endpoint_args(host))
         .args([copy.dir, copy.file, copy.data_dir, copy.wal_dir].map(str::to_owned))
         .arg(task.left().as_secs().max(1).to_string())
+        .args([how, copy.tool])
         .args(copy.flags.iter().cloned());
     command.secrets = secrets(host);
     let taken = parse(&task.ask(command).await?.text())?;
     let (proof, here) = brought(task, copy, &taken).await?;
     describe(task, copy, &taken, proof).await?;
-    let what = format!(
-        "{} bytes, v2 store at index {} or later, SHA-256 {}",
-        taken.bytes, taken.index, taken.sha256
-    );
+    let holds = if copy.stopped {
+        format!(
+            "the files of a member stopped at raft index {}",
+            proof.log.last
+        )
+    } else {
+        format!("v2 store at index {} or later", taken.index)
+    };
+    let what = format!("{} bytes, {holds}, SHA-256 {}", taken.bytes, taken.sha256);
     let place = format!("{}/{}", copy.dir, copy.file);
+    let ledger = task.turn.ledger;
+    ledger.note_change();
+    if ledger.backup().is_none() {
+        ledger.note_backup(format!("{place} on {}", host.name));
+    }
     task.turn
         .leave(format!("backup {place} on {}: {what}", host.name));
     if let Some(here) = here {
@@ -200,6 +252,14 @@ async fn proven(task: &Task<'_>, part: &Path, taken: &Taken) -> Result<Proof, Fa
         );
         Failure::Failed(std::iter::once(what).chain(causes).collect())
     })
+}
+
+/// Proves a packed copy on this machine.
+///
+/// # Errors
+/// Why it is no backup, in words.
+pub fn whole(path: &Path) -> Result<(), String> {
+    prove(path).map(|_| ()).map_err(|causes| causes.join(": "))
 }
 
 /// Follows the chain of the packed log and checks the snapshot that it continues.
@@ -281,69 +341,14 @@ async fn describe(
         "snapshot_index": proof.log.snapshot,
         "store_bytes": proof.store_bytes,
     });
+    let text = format!("{value:#}\n");
+    describe_here(task, copy.file, &text)?;
     let mut command = task
         .command(DESCRIBE_TITLE, DESCRIBE)
         .arg(format!("{}/{}.json", copy.dir, copy.file));
-    command.input = Input::Bytes(format!("{value:#}\n").into_bytes());
+    command.input = Input::Bytes(text.into_bytes());
     task.ask(command).await.map(|_| ())
 }
 
 #[cfg(test)]
-mod tests {
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-
-    use super::*;
-
-    fn recorded(name: &str) -> Vec<u8> {
-        let root = env!("CARGO_MANIFEST_DIR");
-        fs::read(format!("{root}/tests/fixtures/etcd-3.3.25/{name}")).unwrap()
-    }
-
-    fn packed(files: &[(&str, Vec<u8>)]) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let zip = GzEncoder::new(file.reopen().unwrap(), Compression::fast());
-        let mut tar = tar::Builder::new(zip);
-        for (name, bytes) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(bytes.len() as u64);
-            header.set_mode(0o600);
-            tar.append_data(&mut header, format!("member/{name}"), bytes.as_slice())
-                .unwrap();
-        }
-        tar.into_inner().unwrap().finish().unwrap();
-        file
-    }
-
-    const LOG: &str = "wal/0000000000000000-0000000000000000.wal";
-    const SNAP: &str = "snap/0000000000000002-0000000000000033.snap";
-
-    #[test]
-    fn a_copy_is_proven_by_its_chain_and_the_snapshot_that_it_continues() {
-        let files = [
-            (LOG, recorded("backup.wal")),
-            (SNAP, recorded("backup.snap")),
-        ];
-        let copy = packed(&files);
-        let proof = prove(copy.path()).unwrap();
-        assert_eq!(proof.log.snapshot, 0x33);
-        assert!(proof.store_bytes > 10_000);
-    }
-
-    #[test]
-    fn a_copy_without_its_snapshot_or_with_a_damaged_file_is_no_backup() {
-        let log = recorded("backup.wal");
-        let without = packed(&[(LOG, log.clone())]);
-        let said = prove(without.path()).unwrap_err().join(": ");
-        assert!(said.contains("raft index 51, which is not in it"), "{said}");
-        let mut snap = recorded("backup.snap");
-        snap[5000] ^= 1;
-        let damaged = packed(&[(LOG, log.clone()), (SNAP, snap)]);
-        let said = prove(damaged.path()).unwrap_err().join(": ");
-        assert!(said.contains("snap is damaged: the checksum"), "{said}");
-        let cut = packed(&[(LOG, log[..1000].to_vec()), (SNAP, recorded("backup.snap"))]);
-        let said = prove(cut.path()).unwrap_err().join(": ");
-        assert!(said.contains("its log is damaged"), "{said}");
-        assert!(prove(packed(&[]).path()).is_err());
-    }
-}
+mod tests;

@@ -29,6 +29,10 @@ pub fn prune(dir: &Path, cluster: &str, keep: usize) -> io::Result<Vec<String>> 
     ours.truncate(gone);
     for (_, path) in &ours {
         fs::remove_file(path)?;
+        match fs::remove_file(format!("{}.json", path.display())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     Ok(ours.into_iter().map(|(name, _)| name).collect())
 }

@@ -22,7 +22,7 @@ show() {
   systemctl show -p ActiveState -p SubState -p Result -p MainPID -p ExecMainStatus -p NRestarts -p Job -- "$1"
 }
 prop() { systemctl show -p "$2" -- "$1" | sed -n "s/^$2=//p"; }
-log() { journalctl -q -u "$1" -n 20 -o cat --no-pager 2>/dev/null || :; }
+log() { journalctl -q -u "$1" -n 100 -o cat --no-pager 2>/dev/null || :; }
 "#
     };
 }

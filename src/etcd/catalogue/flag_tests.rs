@@ -207,3 +207,21 @@ fn an_option_set_twice_stops_three_four_and_later() {
             .is_empty()
     );
 }
+
+#[test]
+fn hosts_that_a_line_refuses_in_addresses_are_told_from_those_that_it_takes() {
+    let rules = |target: &str| Catalogue::embedded().refused_hosts(&target.parse().unwrap());
+    assert_eq!(rules("3.1.20").len(), 0);
+    let domain = rules("3.2.32")[0];
+    assert!(domain.refuses("http://etcd-1.example.net:2379"));
+    for taken in [
+        "http://localhost:2379",
+        "http://10.0.0.1:2379",
+        "https://[::1]:2379",
+        "http://:2379",
+    ] {
+        assert!(!domain.refuses(taken), "{taken}");
+    }
+    let empty = rules("3.4.23")[1];
+    assert!(empty.refuses("http://:2379") && !empty.refuses("http://a:2379"));
+}

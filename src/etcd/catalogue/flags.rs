@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::super::{Minor, Version};
+use super::hosts::HostRule;
 use super::{Catalogue, ChangedDefault, YamlType};
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -18,6 +19,7 @@ pub(super) struct Settings {
     pub(super) values: Vec<ValueRow>,
     pub(super) fatal_env: Vec<FatalEnv>,
     pub(super) yaml_types: Vec<YamlType>,
+    pub(super) hosts: Vec<HostRule>,
     pub(super) defaults: Vec<ChangedDefault>,
 }
 

@@ -143,6 +143,12 @@ pub fn own_stats(text: &str) -> Result<OwnStats, WireError> {
     })
 }
 
+/// Reads the page `/v2/members/leader`; `None` during an election.
+pub fn leader(text: &str) -> Option<MemberId> {
+    let raw: RawMember = json(text).ok()?;
+    raw.id.parse().ok().filter(|id| id != &MemberId(0))
+}
+
 fn id(text: &str) -> Result<MemberId, WireError> {
     text.parse()
         .map_err(|_| WireError::Shape(format!("`{text}` is no member id")))

@@ -5,6 +5,7 @@ use crate::plan::backup::Request as Backup;
 use crate::plan::rollback::kept;
 use crate::plan::seats::{Seat, seats};
 use crate::plan::upgrade::{Request, Work};
+use crate::plan::v2::{self as store, Basis};
 
 use super::{Severity, identity, members, names, of, options, space, target, units, v2};
 
@@ -14,7 +15,7 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(members::size(request, &all));
     findings.extend(space::findings(request, work, &all));
     findings.extend(options::findings(request, work));
-    findings.extend(v2::backups(request.cluster, request.facts, &all));
+    findings.extend(v2::backups(&Basis::of(request, work), &all));
     findings.extend(releases(request, work));
     findings.extend(partial(request, work));
     findings.extend(target::by_message(&work.template_errors));
@@ -81,8 +82,16 @@ pub(super) fn backup(request: &Backup, source: Option<&Seat>) -> Vec<Finding> {
     };
     findings.extend(units::etcdctl(seat));
     findings.extend(space::of_backup(seat));
-    let kept = v2::backups(request.cluster, request.facts, &all);
-    findings.extend(kept.into_iter().map(warned));
+    // Where there is no other data a backup of none of it is no backup.
+    let nothing =
+        store::is_all(request.facts) && all.iter().all(|seat| store::saved(request, seat).is_err());
+    let kept = v2::backups(request, &all).into_iter();
+    findings.extend(kept.map(|finding| match finding.code.as_str() {
+        "V2_BACKUP" if nothing => {
+            Finding::block("V2_BACKUP", finding.subject, finding.reason).hint(finding.hint)
+        }
+        _ => warned(finding),
+    }));
     findings
 }
 

@@ -38,14 +38,29 @@
 //! | `DISK_FREE` | block | a file system has too little room |
 //! | `SINGLE_MEMBER` | warn | the only voter is restarted |
 //! | `TWO_MEMBERS` | acknowledge | either voter's restart stops the cluster |
-//! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNPROVEN` | block | no way leads there: it is older, not to be had, or beyond the proven hops |
+//! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNKNOWN` | block | no way leads there: it is older, not to be had, or of a line that is not known |
 //! | `POINT_OF_NO_RETURN` | block | a rollback comes too late: the cluster version has risen |
 //! | `NO_MIXED_ROLLBACK` | block | etcd has no way back on this hop, even while the cluster is mixed |
 //! | `NO_MEMBER` | block | a backup finds no member that answers |
+//! | `NO_BACKUP` | block | a restore finds no backup of the cluster, or not the one that was named |
+//! | `BACKUP_DAMAGED` | block | a backup is not what its description or its own digest says |
+//! | `BACKUP_RELEASE` | block | which release a backup belongs to cannot be told |
+//! | `BACKUP_PEERS` | block | neither members, units nor the backup tell a member's peer URLs |
+//! | `BACKUP_FOREIGN` | acknowledge | a backup is of another cluster, by name or by id |
+//! | `BACKUP_SAME` | note | the cluster is as it was at the backup: there is nothing to restore |
+//! | `BACKUP_OTHERS` | note | a restore could take other backups too |
+//! | `DATA_LOSS` | warn | what a restore loses: the revisions since the backup |
+//! | `RESTORE_LEFT` | note | earlier restores have left data folders |
+//! | `NO_BUMP` | block | the release cannot raise revisions in a restore |
+//! | `WAL_APART` | block | a member's log lies outside its data folder, which a restore does not exchange |
+//! | `V2_NOT_RESTORED` | acknowledge | keys of the v2 store are in no backup that could be restored |
+//! | `V2_START` | block | a member cannot be started once with other flags, as the v2 store's restore needs |
 //! | `BAD_PATCH` | block, warn | the target has known faults |
 //! | `FLAG_REMOVED` | block | a release on the way does not start with an option |
 //! | `ENV_DROPPED`, `CONFIG_DROPPED` | warn, block | the target ignores an option; block if it protects |
 //! | `ENV_SHADOW` | block | an option is set on the command line and in the environment |
+//! | `CONFIG_TYPE` | block | a key of the configuration file has a type that a release on the way refuses |
+//! | `URL_HOST` | block | an address has a host that a release on the way refuses |
 //! | `ARGS_UNKNOWN` | note | the rendered command line has variables that cannot be checked here |
 //! | `CONFIG_UNSEEN` | note | etcd reads a configuration file that is not known here |
 //! | `HOP_NOTE` | note | what the catalogue says of a hop and nothing here can check |
@@ -56,6 +71,14 @@
 //! | `V2_GONE` | block | the v2 store has keys, and 3.6 does not start on them |
 //! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data: members get 2 minutes each |
 //! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
+//! | `RAFT_SNAPSHOT` | note | members take a raft snapshot first: their logs hold what the next release stops at |
+//! | `SNAPSHOT_COUNT` | block | such a snapshot is needed and cannot be brought about |
+//! | `V3_WRITE` | note | a v3 write through every member is part of the hop |
+//! | `SOURCE_PATCH` | acknowledge | the patch that the guide asks for cannot be had |
+//! | `NO_WAY_BACK` | acknowledge | a hop on the way has no way back, even while mixed |
+//! | `UNIT_TYPE` | block | the unit is of type `notify` and 2.0 or 2.1 is the target |
+//! | `DATA_DIR_MODE` | block | a patch on the way wants a data folder of mode 0700 |
+//! | `CLUSTER_VERSION` | block | all members run a line that the cluster's version has not reached |
 //! | `TEMPLATE`, `TEMPLATE_EXEC`, `TEMPLATE_UNREADABLE` | block | a file cannot be rendered or put back |
 //! | `TEMPLATE_DRIFT` | note | files differ and no upgrade is due: that is `apply`'s work |
 //! | `PARTIAL` | note, block | `--limit` leaves members below the target, or above where a rollback leads |
@@ -67,10 +90,12 @@ mod back;
 mod identity;
 mod members;
 mod options;
+pub mod restore;
 mod space;
 mod target;
 mod units;
 mod v2;
+mod way;
 
 use super::left;
 use super::seats::{Seat, seats};
@@ -99,6 +124,7 @@ pub(super) fn work(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(options::findings(request, work));
     findings.extend(target::findings(request, work, &all));
     findings.extend(v2::findings(request, work, &all));
+    findings.extend(way::findings(request, work, &all));
     findings
 }
 
@@ -115,6 +141,11 @@ pub(super) fn partial_back(request: &Request, work: &Work) -> Option<Finding> {
 /// What stands in the way of a backup from this seat, or is worth knowing before.
 pub(super) fn backup(request: &super::backup::Request, source: Option<&Seat>) -> Vec<Finding> {
     back::backup(request, source)
+}
+
+/// What stands in the way of a restore on the hosts.
+pub(super) fn restore(request: &Request, work: &Work, room: restore::Room) -> Vec<Finding> {
+    restore::findings(request, work, room)
 }
 
 /// Files that differ while no upgrade is due.

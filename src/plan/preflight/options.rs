@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::etcd::Version;
 use crate::etcd::catalogue::{Catalogue, Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
-use crate::plan::options::{Options, yaml_keys};
+use crate::plan::options::{Options, yaml_keys, yaml_kinds};
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
 use crate::plan::{Finding, Severity};
@@ -18,21 +18,80 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
             let options = Options::of(seat, work.files_of(seat));
             let file = config(seat, work, &options);
             let mut findings = way(request, work, seat, &options, file.as_ref());
+            findings.extend(types(request, work, seat, &options));
+            findings.extend(urls(request, work, seat, &options));
             findings.extend(unseen(seat, &options, file.is_some()));
             findings
         })
         .collect()
 }
 
-/// The keys of the configuration file in effect, if it is known here: rendered, or read on the host.
+/// The keys of the configuration file in effect, if it is known here.
 fn config(seat: &Seat, work: &Work, options: &Options) -> Option<Keys> {
+    config_text(seat, work, options).map(yaml_keys)
+}
+
+/// The text of the configuration file in effect: rendered, or read on the host.
+fn config_text<'a>(seat: &'a Seat, work: &'a Work, options: &Options) -> Option<&'a str> {
     let path = options.config_file()?;
     let rendered = work.files_of(seat).iter().find(|file| file.dest == path);
-    let text = match rendered {
-        Some(file) => file.text.as_str(),
-        None => seat.facts.files.get(path)?.text.as_deref()?,
+    match rendered {
+        Some(file) => Some(&file.text),
+        None => seat.facts.files.get(path)?.text.as_deref(),
+    }
+}
+
+/// Keys of the configuration file whose type a release on the way refuses.
+fn types(request: &Request, work: &Work, seat: &Seat, options: &Options) -> Vec<Finding> {
+    let Some(text) = config_text(seat, work, options) else {
+        return Vec::new();
     };
-    Some(yaml_keys(text))
+    let kinds = yaml_kinds(text);
+    let mut told: BTreeMap<&str, Finding> = BTreeMap::new();
+    for version in &work.path {
+        for rule in request.rules.refused_yaml_types(version) {
+            if kinds.get(&rule.key) != Some(&rule.refuses.as_str()) {
+                continue;
+            }
+            let reason = format!(
+                "`{}` is a {}, and {version} does not start with that",
+                rule.key, rule.refuses
+            );
+            told.entry(&rule.key).or_insert_with(|| {
+                Finding::block("CONFIG_TYPE", &seat.host.name, reason)
+                    .hint(&rule.instead)
+                    .source(&rule.source)
+            });
+        }
+    }
+    told.into_values().collect()
+}
+
+/// Addresses that a release on the way does not start with.
+fn urls(request: &Request, work: &Work, seat: &Seat, options: &Options) -> Vec<Finding> {
+    let mut told: BTreeMap<String, Finding> = BTreeMap::new();
+    for version in &work.path {
+        for rule in request.rules.refused_hosts(version) {
+            for key in &rule.keys {
+                let Some(value) = setting(seat, work, options, key) else {
+                    continue;
+                };
+                let Some(url) = value.split(',').find(|url| rule.refuses(url)) else {
+                    continue;
+                };
+                let reason = format!(
+                    "`{key}` has `{url}`, and {version} does not start with it: {}",
+                    rule.what
+                );
+                told.entry(key.clone()).or_insert_with(|| {
+                    Finding::block("URL_HOST", &seat.host.name, reason)
+                        .hint(&rule.instead)
+                        .source(&rule.source)
+                });
+            }
+        }
+    }
+    told.into_values().collect()
 }
 
 /// What each release on the way says to the options; the same thing is told once.

@@ -7,9 +7,10 @@ use crate::plan::backup::db_bytes;
 use crate::plan::previous::keeps;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
-use crate::plan::v2;
+use crate::plan::v2::{self, Basis};
 
 use super::mib;
+use super::restore::Room;
 
 /// A member preallocates its next WAL file. It also writes a second database when it receives a snapshot.
 const WAL_BYTES: u64 = 64 * 1024 * 1024;
@@ -27,6 +28,7 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
             .iter()
             .any(|other| other.host.name == seat.host.name)
     };
+    let basis = Basis::of(request, work);
     all.iter()
         .flat_map(|seat| {
             let mut needs = Vec::new();
@@ -34,10 +36,11 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
                 needs.extend(release(request, work, seat));
                 needs.push(data(seat));
             }
-            if seat.view.is_some_and(|view| Some(view.id) == work.leader) {
+            let leads = seat.view.is_some_and(|view| Some(view.id) == work.leader);
+            if leads && !v2::is_all(request.facts) {
                 needs.push(backup(seat));
             }
-            if v2::found(request.facts) && v2::way(seat).is_ok() {
+            if v2::is_saved(request.facts) && v2::way(&basis, seat).is_ok() {
                 needs.push(v2_backup(seat));
             }
             host(seat, needs)
@@ -89,6 +92,26 @@ fn v2_backup(seat: &Seat) -> Need {
         path: seat.host.backup_dir.clone(),
         bytes: 2 * (v2::copied_bytes(seat) + WAL_BYTES),
     }
+}
+
+/// What a restore needs on a host, beside the data that stay.
+pub(super) fn of_restore(request: &Request, work: &Work, seat: &Seat, room: Room) -> Vec<Finding> {
+    let stages = seat.installed() != Some(&work.to);
+    let mut needs: Vec<Need> = release(request, work, seat)
+        .filter(|_| stages)
+        .into_iter()
+        .collect();
+    needs.push(Need {
+        what: "data",
+        path: seat.host.data_dir.clone(),
+        bytes: room.data + WAL_BYTES,
+    });
+    needs.push(Need {
+        what: "backup",
+        path: seat.host.backup_dir.clone(),
+        bytes: room.backup,
+    });
+    host(seat, needs)
 }
 
 /// What a backup alone needs on its host.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::etcd::Version;
-use crate::facts::{ClusterFacts, V2Keys};
-use crate::inventory::Cluster;
+use crate::etcd::dialect::V2Backup;
+use crate::facts::V2Keys;
 use crate::plan::options::Options;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
-use crate::plan::v2::{self, HUGE_BYTES, LARGE_BYTES, LARGE_SETTLE_S};
+use crate::plan::v2::{self, Basis, HUGE_BYTES, LARGE_BYTES, LARGE_SETTLE_S};
 use crate::plan::{Finding, Severity};
 
 use super::options::setting;
@@ -22,9 +22,12 @@ fn without() -> Version {
 
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = size(request).into_iter().collect();
+    let basis = Basis::of(request, work);
+    if v2::is_saved(request.facts) {
+        findings.extend(unsaved(&basis, all));
+    }
     if v2::found(request.facts) {
-        findings.push(saved(&request.cluster.name, request.facts, all));
-        findings.extend(unsaved(all));
+        findings.push(saved(&basis, all));
         findings.extend(off(work));
         findings.extend(gone(request, work));
     } else {
@@ -34,37 +37,49 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
 }
 
 /// What backups come to where nothing is upgraded.
-pub(super) fn backups(cluster: &Cluster, facts: &ClusterFacts, all: &[Seat]) -> Vec<Finding> {
-    if !v2::found(facts) {
+pub(super) fn backups(basis: &Basis, all: &[Seat]) -> Vec<Finding> {
+    if !v2::is_saved(basis.facts) {
         return Vec::new();
     }
-    let saved = saved(&cluster.name, facts, all);
-    std::iter::once(saved).chain(unsaved(all)).collect()
+    let saved = v2::found(basis.facts).then(|| saved(basis, all));
+    saved.into_iter().chain(unsaved(basis, all)).collect()
 }
 
 fn has_keys(seat: &Seat) -> bool {
     seat.facts.data.v2_keys == V2Keys::Present
 }
 
-fn saved(cluster: &str, facts: &ClusterFacts, all: &[Seat]) -> Finding {
+fn saved(basis: &Basis, all: &[Seat]) -> Finding {
     let having = all.iter().filter(|seat| has_keys(seat)).count();
-    let size = match v2::bytes(facts) {
+    let size = match v2::bytes(basis.facts) {
         Some(bytes) => format!("{} MiB in the largest raft snapshot", mib(bytes)),
         None => "of a size that is not known before the first raft snapshot".to_owned(),
     };
-    let reason = format!(
-        "the v2 stores of {} have keys, {size}; a snapshot of API 3 holds none of them",
-        of(having, all.len(), "members")
-    );
-    Finding::note("V2_DATA", cluster, reason)
-        .hint("a backup by API 2 is taken on every member, beside the snapshot")
+    let of_all = of(having, all.len(), "members");
+    let reason = if v2::is_all(basis.facts) {
+        format!("the v2 stores of {of_all} have keys, {size}; there is no other data")
+    } else {
+        format!(
+            "the v2 stores of {of_all} have keys, {size}; a snapshot of API 3 holds none of them"
+        )
+    };
+    let stopped = all
+        .iter()
+        .any(|seat| v2::way(basis, seat).is_ok_and(|way| way.how == V2Backup::Stopped));
+    let hint = if stopped {
+        "the files of the first member that is stopped are copied before anything is switched"
+    } else {
+        "a backup by API 2 is taken on every member"
+    };
+    Finding::note("V2_DATA", &basis.cluster.name, reason)
+        .hint(hint)
         .source("etcd.io/docs/v2.3/admin_guide")
 }
 
-fn unsaved(all: &[Seat]) -> Vec<Finding> {
+fn unsaved(basis: &Basis, all: &[Seat]) -> Vec<Finding> {
     let mut why: BTreeMap<String, Vec<&Seat>> = BTreeMap::new();
     for seat in all {
-        if let Err(reason) = v2::way(seat) {
+        if let Err(reason) = v2::saved(basis, seat) {
             why.entry(reason).or_default().push(seat);
         }
     }

@@ -84,6 +84,7 @@ pub fn plan(plan: &Plan, style: Style) -> String {
         Kind::Upgrade => "upgrade",
         Kind::Rollback => "rollback",
         Kind::Backup => "backup",
+        Kind::Restore => "restore",
     };
     let steps = plan.step_count();
     let title = match plan.kind {
@@ -115,6 +116,10 @@ pub fn plan(plan: &Plan, style: Style) -> String {
 
 fn on_failure(plan: &Plan) -> &'static str {
     match plan.on_failure {
+        OnFailure::Undo if plan.kind == Kind::Restore => {
+            "if anything fails before the proof: all members get their data, release and files of before and start \
+             again"
+        }
         OnFailure::Undo => "if a member fails: it is put back on what it ran, and the run stops",
         OnFailure::Stop => "if a member fails: everything stays as it is, and the run stops",
     }
@@ -125,7 +130,7 @@ fn one_hop(hop: &Hop, number: usize, of: usize, style: Style) -> String {
     let mut text = format!("{}\n", style.bold(&title));
     if hop.waves.is_empty() {
         text += "  a forecast: planned again when the hop before is done\n";
-    } else {
+    } else if hop.waves.iter().any(|wave| wave.purpose == Purpose::Member) {
         text += &wrapped(&format!("order: {}", order(hop)), 2, 9);
     }
     for rule in &hop.rules {
@@ -162,8 +167,10 @@ fn order(hop: &Hop) -> String {
         .waves
         .iter()
         .find(|wave| wave.purpose == Purpose::Backup);
+    let snapshot = |step: &Step| matches!(step.action, Action::TakeBackup { .. });
     let leader = backup
         .and_then(|wave| wave.lanes.first())
+        .filter(|lane| lane.steps.iter().any(snapshot))
         .map(|lane| lane.host.as_str());
     match (hosts.last(), leader) {
         (Some(last), Some(leader)) if *last == leader => {
@@ -177,8 +184,12 @@ fn order(hop: &Hop) -> String {
 /// Waves of one purpose that follow each other and do the same on each host.
 fn groups(waves: &[Wave]) -> Vec<&[Wave]> {
     waves
-        .chunk_by(|a, b| a.purpose == b.purpose && a.purpose == Purpose::Member && same(a, b))
+        .chunk_by(|a, b| a.purpose == b.purpose && in_turn(a.purpose) && same(a, b))
         .collect()
+}
+
+fn in_turn(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Member | Purpose::Prepare)
 }
 
 fn same(a: &Wave, b: &Wave) -> bool {
@@ -226,7 +237,9 @@ fn one_block(purpose: Purpose, lanes: &[&Lane], style: Style) -> String {
     let heading = match purpose {
         Purpose::Stage => format!("stage, switching nothing: {}", hosts.join(", ")),
         Purpose::Backup => format!("{}: {}", backed_up(lanes), hosts.join(", ")),
+        Purpose::Prepare => format!("prepare: {}", hosts.join(", then ")),
         Purpose::Member => format!("member by member: {}", hosts.join(", then ")),
+        Purpose::Rebuild => format!("all as one, none serves meanwhile: {}", hosts.join(", ")),
         Purpose::Finish => format!("finish: asked through {}", hosts.join(", ")),
     };
     let mut text = style.bold(wrapped(&heading, 2, 4).trim_end()) + "\n";
@@ -238,15 +251,15 @@ fn one_block(purpose: Purpose, lanes: &[&Lane], style: Style) -> String {
             .iter()
             .map(|lane| lane.steps[at].id.0.to_string())
             .collect();
-        text += &one_step(step, &ids);
+        text += &one_step(step, &ids, purpose != Purpose::Rebuild);
     }
     text
 }
 
-fn one_step(step: &Step, ids: &[String]) -> String {
+fn one_step(step: &Step, ids: &[String], guarded: bool) -> String {
     let mark = if step.disruptive { "!" } else { " " };
     let guard = match &step.action {
-        Action::StopUnit { .. } => " (guard: asks the cluster first)",
+        Action::StopUnit { .. } if guarded => " (guard: asks the cluster first)",
         _ => "",
     };
     let said = format!("{mark} {}{guard}", words(&step.action));

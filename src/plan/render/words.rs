@@ -35,8 +35,15 @@ pub fn words(action: &Action) -> String {
         }
         Action::VerifyUnit { unit, .. } => format!("let systemd verify the rendered {unit}"),
         Action::TakeBackup { dir, file } => format!("take and verify backup {dir}/{file}"),
-        Action::TakeV2Backup { dir, file, .. } => {
-            format!("copy the v2 store to {dir}/{file} and prove it here")
+        Action::TakeV2Backup {
+            dir, file, stopped, ..
+        } => {
+            let what = if *stopped {
+                "the stopped member's files"
+            } else {
+                "the v2 store"
+            };
+            format!("copy {what} to {dir}/{file} and prove it here")
         }
         Action::FetchBackup { file, .. } => format!("bring {file} here"),
         Action::PruneBackups { dir, keep } => format!("keep the newest {keep} backups in {dir}"),
@@ -57,6 +64,11 @@ pub fn words(action: &Action) -> String {
         Action::AwaitClusterVersion { minor } => {
             format!("wait until every member sees cluster version {minor}")
         }
+        Action::WriteKey { .. } => "write, read and delete a key of our own by API 3".to_owned(),
+        Action::ForceSnapshot { above, .. } => {
+            format!("write until the newest raft snapshot is above index {above}")
+        }
+        Action::Rebuild(action) => crate::plan::rebuild::words(action),
     }
 }
 

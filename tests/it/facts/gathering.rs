@@ -20,7 +20,7 @@ use super::stage::{Stage, answers, cluster, fixture};
 use super::{DEADLINE, SHELLS, answered};
 use crate::local_shell::LocalShell;
 
-async fn facts(
+pub async fn facts(
     stage: &Stage,
     shell: &[&'static str],
     host: Host,

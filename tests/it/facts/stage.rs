@@ -21,6 +21,28 @@ impl Stage {
         let stage = Self {
             root: tempfile::tempdir().unwrap(),
         };
+        stage.install("bin", version);
+        stage.furnish(version);
+        stage
+    }
+
+    /// A host of a version of 2.x, whose tools know flags alone.
+    pub fn of_2_x(version: &str) -> Self {
+        let stage = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
+        stage.furnish(version);
+        stage.script("bin/etcd", &format!("echo 'etcd Version: {version}'"));
+        let etcdctl = format!(
+            "case $1 in\n--version) echo 'etcdctl version {version}' ;;\n\
+             *) printf 'NAME:\\n   etcdctl - A simple command line client for etcd.\\n\\nVERSION:\\n   {version}\\n' ;;\nesac"
+        );
+        stage.script("bin/etcdctl", &etcdctl);
+        stage
+    }
+
+    fn furnish(&self, version: &str) {
+        let stage = self;
         for folder in [
             "bin",
             "tools",
@@ -31,7 +53,6 @@ impl Stage {
         ] {
             fs::create_dir_all(stage.path(folder)).unwrap();
         }
-        stage.install("bin", version);
         stage.tool("id", "echo 0");
         stage.tool(
             "curl",
@@ -49,7 +70,6 @@ impl Stage {
             fs::write(stage.path(&name), b"snap").unwrap();
         }
         fs::set_permissions(stage.path("data"), fs::Permissions::from_mode(0o700)).unwrap();
-        stage
     }
 
     pub fn path(&self, below: &str) -> PathBuf {

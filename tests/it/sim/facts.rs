@@ -8,6 +8,7 @@ use runner::facts::{
     MemberView, UnitFacts,
 };
 
+use super::eras;
 use super::inventory::{UNIT, UNIT_FILE};
 use super::model::{Host, Installed, State, sha256};
 
@@ -21,7 +22,14 @@ pub fn facts(state: &State) -> ClusterFacts {
 }
 
 fn host_facts(state: &State, name: &str, host: &Host) -> HostFacts {
-    let tools = ["curl", "gzip", "sha256sum", "systemd-analyze", "timeout"];
+    let tools = [
+        "curl",
+        "gzip",
+        "sha256sum",
+        "systemd-analyze",
+        "tar",
+        "timeout",
+    ];
     let paths = [
         "/var/lib/etcd",
         "/opt/etcd",
@@ -67,7 +75,7 @@ fn unit(name: &str, host: &Host) -> UnitFacts {
         load_state: "loaded".to_owned(),
         active_state: host.unit.active.to_owned(),
         sub_state: host.unit.sub.to_owned(),
-        kind: "notify".to_owned(),
+        kind: "simple".to_owned(),
         fragment: UNIT_FILE.to_owned(),
         drop_ins: Vec::new(),
         argv: argv.map(str::to_owned).into(),
@@ -92,8 +100,8 @@ fn data(host: &Host) -> DataFacts {
         owner: "etcd:etcd".to_owned(),
         db_bytes: 20480,
         wal_bytes: 64 << 20,
-        snap: None,
-        v2_keys: runner::facts::V2Keys::Absent,
+        v2_keys: host.v2_keys.clone(),
+        ..host.raft.told(host.installed())
     }
 }
 
@@ -132,14 +140,14 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
         };
     };
     let alarm = Alarm {
-        member: host.id,
+        member: host.id(),
         kind: AlarmKind::NoSpace,
     };
     Answer::Member(Box::new(MemberView {
-        id: host.id,
+        id: host.id(),
         cluster_id: MemberId(77),
         version: version.clone(),
-        cluster_version: format!("{}.0", state.cluster_version).parse().ok(),
+        cluster_version: eras::cluster_version(state, name, version),
         leader: state.leader,
         learner: false,
         raft_term: state.term,
@@ -159,7 +167,7 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
 
 fn member((name, host): (&String, &Host)) -> Member {
     Member {
-        id: host.id,
+        id: host.id(),
         name: name.clone(),
         peer_urls: vec![format!("http://{name}:2380")],
         client_urls: vec![format!("http://{name}:2379")],

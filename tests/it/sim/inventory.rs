@@ -18,6 +18,7 @@ use super::model::{State, binaries, sha256};
 
 pub const UNIT: &str = "etcd.service";
 pub const UNIT_FILE: &str = "/etc/systemd/system/etcd.service";
+pub const DROP_IN: &str = "/etc/systemd/system/etcd.service.d/90-runner-snapshot.conf";
 
 pub fn cluster(members: usize) -> Cluster {
     Cluster {
@@ -41,7 +42,7 @@ pub fn cluster(members: usize) -> Cluster {
 fn host(name: &str) -> Host {
     let unit = TemplateSource {
         path: "etcd.service.j2".into(),
-        text: "[Service]\nExecStart={{ bin_dir }}/etcd --log-level info\n".to_owned(),
+        text: "[Service]\nExecStart={{ bin_dir }}/etcd --heartbeat-interval 100\n".to_owned(),
     };
     Host {
         name: name.to_owned(),
@@ -69,15 +70,21 @@ fn host(name: &str) -> Host {
 pub fn plan(state: &State, to: &Version, run_id: &str) -> Planned {
     let cluster = cluster(state.hosts.len());
     let chosen: BTreeSet<String> = state.hosts.keys().cloned().collect();
-    let releases: Releases = BTreeMap::from([((to.clone(), Arch::Amd64), release(to))]);
+    let (facts, available, rules) = (facts(state), Available::Any, Catalogue::embedded());
+    let needed = upgrade::needed(&cluster, &chosen, &facts, to, &available, rules);
+    let releases: Releases = needed
+        .into_iter()
+        .chain([(to.clone(), Arch::Amd64)])
+        .map(|key| (key.clone(), release(&key.0)))
+        .collect();
     upgrade::plan(&Request {
         cluster: &cluster,
         chosen: &chosen,
-        facts: &facts(state),
+        facts: &facts,
         target: to,
-        available: &Available::Any,
+        available: &available,
         releases: &releases,
-        rules: Catalogue::embedded(),
+        rules,
         on_failure: OnFailure::Undo,
         settle_least_s: 0,
         step_timeout_s: None,

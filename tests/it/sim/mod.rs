@@ -12,12 +12,17 @@ use runner::transport::{Command, Output, Stage, Transport, Unreachable};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+mod eras;
 pub mod facts;
 mod hold;
 pub mod inventory;
 pub mod model;
+mod release;
 pub mod rescue;
+pub mod restore;
 mod scripts;
+pub mod traps;
+pub mod unit;
 
 /// What goes wrong at a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

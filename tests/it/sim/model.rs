@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runner::engine::act::file::digest;
-use runner::etcd::{MemberId, Minor, Version};
+use runner::etcd::{MemberId, Minor, Version, dialect};
+use runner::facts::V2Keys;
 use tokio::time::Instant;
 
-use super::inventory::UNIT_FILE;
+use super::inventory::{DROP_IN, UNIT_FILE};
+pub use super::release::{binaries, content, sha256};
 use super::rescue::Rescue;
+use super::restore::Data;
+use super::traps::{Log, Trap};
+pub use super::unit::Unit;
 
 /// How long a process takes until it answers.
 const BOOT: Duration = Duration::from_millis(300);
@@ -46,32 +50,28 @@ pub struct Process {
     pub version: Version,
     pub started: Instant,
     pub behaviour: Behaviour,
-}
-
-/// A unit as systemd would tell it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    pub active: &'static str,
-    pub sub: &'static str,
-    pub status: i32,
-    pub restarts: u32,
+    /// Whether it takes raft snapshots after few entries.
+    pub lowered: bool,
 }
 
 /// A host with its member.
 #[derive(Clone, Debug)]
 pub struct Host {
-    pub id: MemberId,
     pub bin: BTreeMap<String, Installed>,
     pub staged: BTreeMap<Version, BTreeSet<String>>,
     pub files: BTreeMap<String, String>,
     /// The unit file as systemd has read it.
     pub loaded: Option<String>,
     pub backups: BTreeSet<String>,
+    pub data: Data,
     pub process: Option<Process>,
     pub unit: Unit,
     pub applied: u64,
     pub gone_until: Option<Instant>,
     pub log: Vec<String>,
+    /// What its raft log and its database hold.
+    pub raft: Log,
+    pub v2_keys: V2Keys,
     /// What the holder of the lock wrote.
     pub lock: Option<String>,
     /// What brings the member up if its run is gone.
@@ -89,83 +89,52 @@ pub struct State {
     pub raise_from: Option<Instant>,
     pub behaviours: BTreeMap<Version, Behaviour>,
     pub alarm: bool,
+    /// Whether the first backup is a copy of a stopped member's files.
+    pub copies_stopped: bool,
     /// Backups that were taken and verified.
     pub verified: usize,
     /// Hosts whose running process was stopped, in order.
     pub stops: Vec<String>,
     /// Rules that were broken.
     pub violations: Vec<String>,
-}
-
-pub fn binaries(version: &Version) -> Vec<&'static str> {
-    let mut names = vec!["etcd", "etcdctl"];
-    if version.minor() >= Minor::new(3, 5) {
-        names.push("etcdutl");
-    }
-    names
-}
-
-/// What a binary holds, here and there.
-pub fn content(name: &str, version: &Version) -> String {
-    format!("{name} {version}\n")
-}
-
-/// Its digest.
-pub fn sha256(name: &str, version: &Version) -> String {
-    digest(&content(name, version))
-}
-
-impl Unit {
-    pub const RUNNING: Self = Self {
-        active: "active",
-        sub: "running",
-        status: 0,
-        restarts: 0,
-    };
-    pub const STOPPED: Self = Self {
-        active: "inactive",
-        sub: "dead",
-        status: 0,
-        restarts: 0,
-    };
-    pub const FAILED: Self = Self {
-        active: "failed",
-        sub: "failed",
-        status: 2,
-        restarts: 0,
-    };
-    pub const LOOPING: Self = Self {
-        active: "activating",
-        sub: "auto-restart",
-        status: 2,
-        restarts: 1,
-    };
+    /// Cluster versions of restored data, by their cluster's id.
+    pub lines: BTreeMap<u64, Minor>,
+    /// Whether all members may be stopped.
+    pub restoring: bool,
 }
 
 impl Host {
     fn new(at: usize, version: &Version) -> Self {
         let plain = |name: &&str| ((*name).to_owned(), Installed::Plain(version.clone()));
         Self {
-            id: MemberId(0xa000 + at as u64),
             bin: binaries(version).iter().map(plain).collect(),
             staged: BTreeMap::new(),
             files: BTreeMap::new(),
             loaded: None,
             backups: BTreeSet::new(),
+            data: Data::original(at),
             process: Some(Process {
                 version: version.clone(),
                 started: Instant::now()
                     .checked_sub(Duration::from_secs(3600))
                     .unwrap(),
                 behaviour: Behaviour::Sound,
+                lowered: false,
             }),
             unit: Unit::RUNNING,
             applied: 0,
             gone_until: None,
             log: Vec::new(),
+            raft: Log::of(version),
+            v2_keys: V2Keys::Absent,
             lock: None,
             rescue: None,
         }
+    }
+
+    /// Its member's id, which its data give it.
+    pub fn id(&self) -> MemberId {
+        self.data.id()
     }
 
     /// The release that `bin_dir/etcd` leads to.
@@ -211,7 +180,7 @@ impl State {
         let host = |at: usize| (format!("etcd-{at}"), Host::new(at, version));
         let hosts: BTreeMap<String, Host> = (1..=members).map(host).collect();
         // The leader is not the last by name, so that an order by name alone would be caught.
-        let leader = hosts.values().nth(members / 2).map(|host| host.id);
+        let leader = hosts.values().nth(members / 2).map(Host::id);
         let mut state = Self {
             hosts,
             leader,
@@ -221,9 +190,12 @@ impl State {
             raise_from: None,
             behaviours: BTreeMap::new(),
             alarm: false,
+            copies_stopped: false,
             verified: 0,
             stops: Vec::new(),
             violations: Vec::new(),
+            lines: BTreeMap::new(),
+            restoring: false,
         };
         state.tick();
         state
@@ -234,20 +206,20 @@ impl State {
     }
 
     pub fn name_of(&self, id: MemberId) -> &str {
-        let found = self.hosts.iter().find(|(_, host)| host.id == id);
+        let found = self.hosts.iter().find(|(_, host)| host.id() == id);
         found
             .map(|(name, _)| name.as_str())
             .expect("a member of the simulation")
     }
 
     pub fn has_quorum(&self) -> bool {
-        let serving = self.hosts.values().filter(|host| host.serves()).count();
+        let serving = self.hosts.values().filter(|host| self.counts(host)).count();
         serving > self.hosts.len() / 2
     }
 
     /// Whether a linearizable read through that host succeeds.
     pub fn healthy(&self, name: &str) -> bool {
-        self.hosts[name].serves() && self.has_quorum() && self.leader.is_some()
+        self.counts(&self.hosts[name]) && self.has_quorum() && self.leader.is_some()
     }
 
     /// Lets everything happen that is due.
@@ -276,7 +248,7 @@ impl State {
     }
 
     fn elect(&mut self) {
-        let serves = |host: &Host, id| host.id == id && host.serves();
+        let serves = |host: &Host, id| host.id() == id && self.counts(host);
         let alive = self
             .leader
             .is_some_and(|id| self.hosts.values().any(|host| serves(host, id)));
@@ -286,8 +258,8 @@ impl State {
             self.leader = self
                 .hosts
                 .values()
-                .find(|host| host.serves())
-                .map(|host| host.id);
+                .find(|host| self.counts(host))
+                .map(Host::id);
             self.term += 1;
         }
     }
@@ -297,7 +269,9 @@ impl State {
             return;
         }
         self.index += 10;
-        for host in self.hosts.values_mut().filter(|host| host.serves()) {
+        let main = self.main();
+        let counts = |host: &&mut Host| host.serves() && host.data.now == main;
+        for host in self.hosts.values_mut().filter(counts) {
             if host
                 .process
                 .as_ref()
@@ -315,27 +289,32 @@ impl State {
             .map(|host| host.answers().map(Version::minor))
             .min()
             .flatten();
-        let due = lowest.filter(|minor| *minor > self.cluster_version && self.leader.is_some());
+        let due = lowest.filter(|minor| *minor > self.line(self.main()) && self.leader.is_some());
         let Some(minor) = due else {
             self.raise_from = None;
             return;
         };
         if self.raise_from.get_or_insert_with(Instant::now).elapsed() >= RAISE {
-            self.cluster_version = minor;
+            self.raise_line(minor);
             self.raise_from = None;
+            let index = self.index;
+            self.hosts
+                .values_mut()
+                .for_each(|host| host.raft.raised(minor, index));
         }
     }
 
     /// Starts the unit with whatever `bin_dir/etcd` leads to.
     pub fn start(&mut self, name: &str) {
         self.judge_start(name);
-        let raised = self.cluster_version;
+        let raised = self.line(self.hosts[name].data.now);
         let version = self.hosts[name].installed().cloned();
-        let behaviour = version
+        let mut behaviour = version
             .as_ref()
             .and_then(|v| self.behaviours.get(v))
             .copied()
             .unwrap_or_default();
+        let index = self.index;
         let host = self.host(name);
         let Some(version) = version else {
             host.unit = Unit {
@@ -354,11 +333,19 @@ impl State {
             host.log
                 .push("flag provided but not defined: -enable-v2".to_owned());
             host.unit = Unit::LOOPING;
+        } else if let Some(Trap::Panics(said)) = host.raft.trap(&version) {
+            host.log.push(said.to_owned());
+            host.unit = Unit::FAILED;
         } else {
+            if host.raft.trap(&version) == Some(Trap::NotCapable) {
+                behaviour = Behaviour::NeverHealthy;
+            }
+            host.raft.started(&version, index);
             host.process = Some(Process {
                 version,
                 started: Instant::now(),
                 behaviour,
+                lowered: host.files.contains_key(DROP_IN),
             });
             host.unit = Unit::RUNNING;
         }
@@ -387,6 +374,10 @@ impl State {
     }
 
     fn judge_stop(&mut self, name: &str) {
+        if self.restoring {
+            self.judge_stop_of_all(name);
+            return;
+        }
         let others = self.hosts.iter().filter(|(other, _)| *other != name);
         let down: Vec<&String> = others
             .filter(|(_, host)| !host.serves())
@@ -396,10 +387,14 @@ impl State {
         if self.hosts[name].serves() && !down.is_empty() {
             broken.push(format!("{name} was stopped while {down:?} are down"));
         }
-        if self.verified == 0 {
+        if self.verified == 0 && !self.copies_stopped {
             broken.push(format!("{name} was stopped before a verified backup"));
         }
-        if self.leader == Some(self.hosts[name].id) && self.hosts.len() > 1 {
+        let told = self
+            .hosts
+            .values()
+            .all(|host| host.answers().is_none_or(dialect::moves_leader));
+        if told && self.leader == Some(self.hosts[name].id()) && self.hosts.len() > 1 {
             broken.push(format!("{name} was stopped while it led"));
         }
         self.violations.extend(broken);

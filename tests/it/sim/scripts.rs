@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use runner::engine::act::{backup, check, file, leader, release, unit};
+use runner::engine::act::{backup, backup_v2, check, file, leader, release, remedy, unit};
 use runner::engine::rescue as engine_rescue;
 use runner::engine::wait;
+use runner::etcd::dialect::Dialect;
 use runner::etcd::{MemberId, Version};
 use runner::facts::observe;
 use runner::facts::parse::frame;
@@ -13,11 +14,13 @@ use runner::transport::{Command, Input, Output, Sink};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::eras;
 use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
 use super::rescue;
+use super::restore;
 
-type Answer = Result<String, String>;
+pub type Answer = Result<String, String>;
 
 /// Runs a command on the model, dispatching on its title.
 pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output {
@@ -61,6 +64,9 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         backup::DIGEST_TITLE => Ok(format!("{}\n", file::digest(&args[0]))),
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
+        backup_v2::TAKE_TITLE => eras::take_v2(state, host, args),
+        remedy::WRITE_TITLE => eras::write_key(state, host),
+        remedy::SNAPSHOT_TITLE => eras::force_snapshot(state, host, args),
         leader::MOVE_TITLE => move_leader(state, host, args),
         engine_rescue::DISARM_TITLE => {
             rescue::disarm(state, host, &args[2]);
@@ -70,6 +76,7 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         unit::LOOK_TITLE => Ok(look(state, host)),
         file::WRITE_TITLE => write(state, host, args, &command.input),
         file::REMOVE_TITLE => Ok(remove(state, host, &args[0])),
+        title if restore::knows(title) => restore::run(state, host, command),
         title => panic!("the simulation does not know the script {title:?}"),
     }
 }
@@ -83,12 +90,14 @@ fn see(state: &State, name: &str, full: bool) -> String {
     let Some(version) = host.answers() else {
         return frame("version", 7, "");
     };
-    let header = json!({"cluster_id": 77, "member_id": host.id.0, "revision": state.index, "raft_term": state.term});
-    let page = json!({"etcdserver": version.to_string(), "etcdcluster": format!("{}.0", state.cluster_version)});
+    if eras::spoken(state, name, version) == Dialect::V2 {
+        return eras::see_v2(state, name, version);
+    }
+    let header = json!({"cluster_id": host.data.now, "member_id": host.id().0, "revision": state.index, "raft_term": state.term});
     let status = json!([{"Endpoint": "http://127.0.0.1:2379", "Status": status(state, name, version, &header)}]);
     let healthy = state.healthy(name);
     let mut frames = vec![
-        frame("version", 0, &page.to_string()),
+        frame("version", 0, &eras::page(state, name, version)),
         frame("etcdctl", 0, "/usr/local/bin/etcdctl"),
         frame("status", 0, &status.to_string()),
         frame("health", i32::from(!healthy), &health(healthy).to_string()),
@@ -110,7 +119,7 @@ fn status(state: &State, name: &str, version: &Version, header: &Value) -> Value
         None => status["errors"] = json!(["etcdserver: no leader"]),
     }
     if state.alarm {
-        status["errors"] = json!([format!("memberID:{} alarm:NOSPACE ", host.id.0)]);
+        status["errors"] = json!([format!("memberID:{} alarm:NOSPACE ", host.id().0)]);
     }
     status
 }
@@ -125,7 +134,7 @@ fn health(healthy: bool) -> Value {
 
 fn members(state: &State, header: &Value) -> Value {
     let member = |(name, host): (&String, &Host)| {
-        json!({"ID": host.id.0, "name": name, "peerURLs": [format!("http://{name}:2380")],
+        json!({"ID": host.id().0, "name": name, "peerURLs": [format!("http://{name}:2380")],
             "clientURLs": [format!("http://{name}:2379")]})
     };
     let members: Vec<Value> = state.hosts.iter().map(member).collect();
@@ -134,7 +143,7 @@ fn members(state: &State, header: &Value) -> Value {
 
 fn alarms(state: &State, name: &str, header: &Value) -> Value {
     if state.alarm {
-        let id = state.hosts[name].id.0;
+        let id = state.hosts[name].id().0;
         return json!({"header": header, "alarms": [{"memberID": id, "alarm": 1}]});
     }
     json!({"header": header})
@@ -236,7 +245,13 @@ fn fetch(args: &[String], output: &Sink) -> String {
     let Sink::File(path) = output else {
         panic!("a fetch without a file")
     };
-    std::fs::write(path, &args[0]).expect("room for the backup");
+    let copied = args[0].ends_with(".v2.tar.gz");
+    let bytes = if copied {
+        eras::copy()
+    } else {
+        args[0].as_bytes()
+    };
+    std::fs::write(path, bytes).expect("room for the backup");
     String::new()
 }
 
@@ -253,7 +268,7 @@ fn prune(state: &mut State, name: &str, args: &[String]) -> String {
 
 fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
     let target: MemberId = args[6].parse().expect("a member id");
-    if state.leader != Some(state.hosts[name].id) {
+    if state.leader != Some(state.hosts[name].id()) {
         return Err("Error: no leader endpoint given at [http://127.0.0.1:2379]".to_owned());
     }
     let to = state.name_of(target).to_owned();

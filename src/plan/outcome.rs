@@ -1,0 +1,40 @@
+//! How steps end, and what planning comes to.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, Plan};
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Something is different now.
+    Changed {
+        /// What, in a few words; may be empty.
+        what: String,
+    },
+    /// It was so already.
+    Unchanged {
+        /// Why nothing was to be done.
+        why: String,
+    },
+    /// It failed.
+    Failed {
+        /// From the nearest cause to the furthest.
+        causes: Vec<String>,
+    },
+    /// It was not begun.
+    NotRun {
+        /// Why.
+        because: String,
+    },
+}
+
+/// What planning comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The plan; `None` when a finding blocks or there is nothing to do.
+    pub plan: Option<Plan>,
+    /// What was found, most severe first.
+    pub findings: Vec<Finding>,
+}

@@ -1,0 +1,265 @@
+//! Every hop from 2.0 to 3.7 on the simulator, whose members fall into etcd's traps as the real ones do.
+
+use std::collections::BTreeSet;
+
+use runner::etcd::{Minor, Version};
+use runner::facts::V2Keys;
+use runner::plan::{Action, Finding, Plan, Purpose, Severity};
+
+use crate::engine_rig::Rig;
+use crate::sim::inventory;
+use crate::sim::traps::Log;
+
+const LATEST: [&str; 12] = [
+    "2.0.13", "2.1.3", "2.2.5", "2.3.8", "3.0.17", "3.1.20", "3.2.32", "3.3.27", "3.4.45",
+    "3.5.33", "3.6.14", "3.7.1",
+];
+
+fn rig(from: &str, to: &str) -> Rig {
+    let mut rig = Rig::between(3, from, to);
+    rig.acknowledged = ["NO_WAY_BACK", "V2_OFF"].map(str::to_owned).into();
+    rig
+}
+
+async fn climbs(rig: &mut Rig, context: &str) {
+    let ending = rig.upgrade_or_else(context).await;
+    assert_eq!(ending.status, 0, "{context}: {ending:#?}");
+    let state = rig.sim.state();
+    assert_eq!(state.violations, Vec::<String>::new(), "{context}");
+    assert_eq!(inventory::at(&state, &rig.to).len(), 3, "{context}");
+    let dropped = state
+        .hosts
+        .values()
+        .any(|host| host.files.contains_key(inventory::DROP_IN));
+    assert!(!dropped, "{context}: a drop-in is left");
+}
+
+/// The steps of the first hop, by whether they are this.
+fn has(plan: &Plan, wanted: fn(&Action) -> bool) -> bool {
+    plan.hops[0].steps().any(|(_, step)| wanted(&step.action))
+}
+
+fn codes(findings: &[Finding]) -> BTreeSet<&str> {
+    findings
+        .iter()
+        .map(|finding| finding.code.as_str())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_hop_from_2_0_to_3_7_is_gone_alone() {
+    for pair in LATEST.windows(2) {
+        climbs(
+            &mut rig(pair[0], pair[1]),
+            &format!("{} to {}", pair[0], pair[1]),
+        )
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_of_2_0_2_climbs_to_3_7_1_in_one_go_over_all_traps() {
+    let mut rig = rig("2.0.2", "3.7.1");
+    rig.sim.state().copies_stopped = true;
+    climbs(&mut rig, "2.0.2 to 3.7.1").await;
+    assert_eq!(rig.sim.state().cluster_version, Minor::new(3, 7));
+    let stops = rig.sim.state().stops.len();
+    // Twelve hops, and one more restart of each member before 3.5 and before 3.7.
+    assert_eq!(stops, 3 * (12 + 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_member_and_five_members_climb_too() {
+    for members in [1, 5] {
+        let mut rig = Rig::between(members, "2.3.8", "3.1.20");
+        rig.acknowledged = ["NO_WAY_BACK"].map(str::to_owned).into();
+        let ending = rig.upgrade().await;
+        assert_eq!(ending.status, 0, "{members}: {ending:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_their_remedies_the_traps_strike() {
+    for (from, to, log) in [
+        (
+            "3.4.45",
+            "3.5.33",
+            Log {
+                from_2: Some(900),
+                ..Log::default()
+            },
+        ),
+        (
+            "3.5.33",
+            "3.6.14",
+            Log {
+                client: Some(900),
+                ..Log::default()
+            },
+        ),
+        (
+            "3.6.14",
+            "3.7.1",
+            Log {
+                any: Some(900),
+                ..Log::default()
+            },
+        ),
+        (
+            "3.0.17",
+            "3.1.20",
+            Log {
+                unwritten: true,
+                opened: true,
+                ..Log::default()
+            },
+        ),
+    ] {
+        let mut rig = rig(from, to);
+        rig.sim
+            .state()
+            .hosts
+            .values_mut()
+            .for_each(|host| host.raft = log.clone());
+        let mut plan = rig.plan();
+        plan.hops[0]
+            .waves
+            .retain(|wave| wave.purpose != Purpose::Prepare);
+        let ending = rig.execute(&plan).await;
+        assert_ne!(ending.status, 0, "{from} to {to}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raft_snapshot_is_forced_where_the_log_asks_for_it_and_only_there() {
+    let forces: fn(&Action) -> bool = |action| matches!(action, Action::ForceSnapshot { .. });
+    for (from, to, log) in [
+        (
+            "3.4.45",
+            "3.5.33",
+            Log {
+                from_2: Some(900),
+                ..Log::default()
+            },
+        ),
+        (
+            "3.5.33",
+            "3.6.14",
+            Log {
+                client: Some(900),
+                ..Log::default()
+            },
+        ),
+        (
+            "3.6.14",
+            "3.7.1",
+            Log {
+                any: Some(900),
+                ..Log::default()
+            },
+        ),
+    ] {
+        let mut rig = rig(from, to);
+        for (taken, asked) in [(0, true), (901, false)] {
+            let log = Log {
+                snapshot: taken,
+                ..log.clone()
+            };
+            rig.sim
+                .state()
+                .hosts
+                .values_mut()
+                .for_each(|host| host.raft = log.clone());
+            let planned = rig.planned();
+            let found = codes(&planned.findings).contains("RAFT_SNAPSHOT");
+            assert_eq!(found, asked, "{from} to {to}, snapshot at {taken}");
+            assert_eq!(has(&planned.plan.unwrap(), forces), asked, "{from} to {to}");
+        }
+        rig.sim
+            .state()
+            .hosts
+            .values_mut()
+            .for_each(|host| host.raft = log.clone());
+        climbs(&mut rig, from).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_v3_write_goes_with_the_two_hops_around_3_0_and_with_no_other() {
+    let writes: fn(&Action) -> bool = |action| matches!(action, Action::WriteKey { .. });
+    for pair in LATEST.windows(2) {
+        let rig = rig(pair[0], pair[1]);
+        let wanted = ["3.0.17", "3.1.20"].contains(&pair[1]);
+        assert_eq!(
+            has(&rig.plan(), writes),
+            wanted,
+            "{} to {}",
+            pair[0],
+            pair[1]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_is_moved_from_3_3_on_and_left_to_an_election_before() {
+    let moves: fn(&Action) -> bool = |action| matches!(action, Action::MoveLeader { .. });
+    for pair in LATEST.windows(2) {
+        let rig = rig(pair[0], pair[1]);
+        let from: Version = pair[0].parse().unwrap();
+        let wanted = from.minor() >= Minor::new(3, 3);
+        assert_eq!(
+            has(&rig.plan(), moves),
+            wanted,
+            "{} to {}",
+            pair[0],
+            pair[1]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_of_data_is_backed_up_by_what_can_copy_it() {
+    for (from, to, v3, running, stopped) in [
+        ("2.0.2", "2.0.13", false, 0, 1),
+        ("2.0.13", "2.1.3", false, 3, 0),
+        ("2.3.8", "3.0.17", false, 3, 0),
+        ("3.0.17", "3.1.20", true, 0, 1),
+        ("3.2.32", "3.3.27", true, 0, 1),
+        ("3.3.27", "3.4.45", true, 3, 0),
+    ] {
+        let rig = rig(from, to);
+        for host in rig.sim.state().hosts.values_mut() {
+            host.raft.snapshot = 500;
+            host.v2_keys = V2Keys::Present;
+        }
+        let plan = rig.plan();
+        let copies = |stop: bool| {
+            let steps = plan.hops[0].steps();
+            steps.filter(|(_, step)| {
+                matches!(&step.action, Action::TakeV2Backup { stopped, .. } if *stopped == stop)
+            }).count()
+        };
+        assert_eq!(
+            (copies(false), copies(true)),
+            (running, stopped),
+            "{from} to {to}"
+        );
+        assert_eq!(
+            has(&plan, |action| matches!(action, Action::TakeBackup { .. })),
+            v3,
+            "{from}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hop_without_a_way_back_asks_first_and_any_other_does_not() {
+    for pair in LATEST.windows(2) {
+        let rig = Rig::between(3, pair[0], pair[1]);
+        let planned = rig.planned();
+        let asks = planned.findings.iter().any(|finding| {
+            finding.code == "NO_WAY_BACK" && finding.severity == Severity::Acknowledge
+        });
+        assert_eq!(asks, pair[1] == "3.0.17", "{}", pair[1]);
+    }
+}
