@@ -64,7 +64,7 @@ pub mod upgrade;
 pub mod v2;
 
 pub use finding::{Finding, Severity};
-pub use outcome::{Outcome, Planned};
+pub use outcome::{Outcome, Planned, Undo};
 pub use rebuild::Rebuild;
 
 /// The format of serialised plans.
@@ -371,18 +371,6 @@ pub enum Action {
     },
     /// What only a restore does.
     Rebuild(Rebuild),
-}
-
-/// How a step is undone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Undo {
-    /// It left nothing that needs undoing.
-    Nothing,
-    /// By these actions, in order. Undo runs over the executed steps of a lane, newest first.
-    Actions(Vec<Action>),
-    /// It cannot be undone, because.
-    Impossible(String),
 }
 
 impl Hop {

@@ -1,8 +1,20 @@
-//! How steps end, and what planning comes to.
+//! How steps are undone and how they end, and what planning comes to.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Plan};
+use super::{Action, Finding, Plan};
+
+/// How a step is undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// It left nothing that needs undoing.
+    Nothing,
+    /// By these actions, in order. Undo runs over the executed steps of a lane, newest first.
+    Actions(Vec<Action>),
+    /// It cannot be undone, because.
+    Impossible(String),
+}
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

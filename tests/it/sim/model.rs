@@ -12,7 +12,7 @@ pub use super::release::{binaries, content, sha256};
 use super::rescue::Rescue;
 use super::restore::Data;
 use super::traps::{Log, Trap};
-pub use super::unit::Unit;
+pub use super::unit::{Behaviour, Unit};
 
 /// How long a process takes until it answers.
 const BOOT: Duration = Duration::from_millis(300);
@@ -20,20 +20,6 @@ const BOOT: Duration = Duration::from_millis(300);
 const CATCH_UP: Duration = Duration::from_millis(700);
 /// How long the leader takes to raise the cluster version.
 const RAISE: Duration = Duration::from_secs(4);
-
-/// How a release behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Behaviour {
-    /// As it should.
-    #[default]
-    Sound,
-    /// Its process ends right after the start and systemd starts it again and again.
-    CrashesAtStart,
-    /// It answers, but no linearizable read.
-    NeverHealthy,
-    /// It is well for this long, then its process ends.
-    DiesAfter(Duration),
-}
 
 /// What a name in `bin_dir` is.
 #[derive(Clone, Debug, PartialEq, Eq)]

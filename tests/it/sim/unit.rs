@@ -1,4 +1,20 @@
-//! A unit of the simulation.
+//! A unit of the simulation, and how its process behaves.
+
+use std::time::Duration;
+
+/// How a release behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// As it should.
+    #[default]
+    Sound,
+    /// Its process ends right after the start and systemd starts it again and again.
+    CrashesAtStart,
+    /// It answers, but no linearizable read.
+    NeverHealthy,
+    /// It is well for this long, then its process ends.
+    DiesAfter(Duration),
+}
 
 /// A unit as systemd would tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
