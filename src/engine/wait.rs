@@ -142,7 +142,7 @@ pub(crate) async fn settle_in(
         causes.extend(state);
         Failure::Failed(causes)
     };
-    answers(task, version, &late).await?;
+    let process = answers(task, version, &late).await?.pid;
     let want = Want {
         cluster,
         member: Some((task.turn.host, version)),
@@ -155,6 +155,9 @@ pub(crate) async fn settle_in(
         let seen = task.observe_in(cluster).await?;
         let lack = lacking(&want, &seen);
         if lack.is_none() && began.elapsed() >= least {
+            if !least.is_zero() {
+                still_the_same(task, process).await?;
+            }
             task.turn.ledger.note_seen(&seen);
             return Ok(unchanged(format!("healthy at {version}")));
         }
@@ -178,13 +181,13 @@ async fn answers(
     task: &Task<'_>,
     version: &Version,
     late: &impl Fn(Vec<String>) -> Failure,
-) -> Result<(), Failure> {
+) -> Result<Unit, Failure> {
     loop {
         let text = look(task, version).await?;
         let (word, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let unit = Unit::parse(rest);
         match word {
-            "ready" => return Ok(()),
+            "ready" => return Ok(unit),
             "down" => return Err(Failure::Failed(crash(task, &unit))),
             "late" => {}
             _ => {
@@ -235,6 +238,17 @@ async fn still_up(task: &Task<'_>) -> Result<(), Failure> {
         return Err(Failure::Failed(crash(task, &unit)));
     }
     Ok(())
+}
+
+/// Fails if the process that answered first has ended since and systemd has started another one between two looks.
+async fn still_the_same(task: &Task<'_>, process: u32) -> Result<(), Failure> {
+    let host = task.turn.host;
+    let look = unit::look(task.left(), &host.unit, &host.bin_dir);
+    let unit = Unit::parse(&task.ask(look).await?.text());
+    if unit.pid == process {
+        return Ok(());
+    }
+    Err(Failure::Failed(crash(task, &unit)))
 }
 
 fn crash(task: &Task<'_>, unit: &Unit) -> Vec<String> {
