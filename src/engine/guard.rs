@@ -1,8 +1,8 @@
 //! Right before each disruptive step: is the cluster still one where this member may be stopped?
 //!
 //! Facts age. The engine asks the same predicate that the planner asked, [`crate::etcd::quorum::may_stop`], of what
-//! the members say now: a look that is not older than [`super::FRESH`], and before which nothing was done since. It
-//! can only stop the run, never change it.
+//! the members say now: a look that is not older than half a second, and after which nothing was done. It can only
+//! stop the run, never change it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -90,6 +90,8 @@ fn open<'s>(steps: impl Iterator<Item = &'s Step>) -> Option<(Vec<&'s Step>, u64
             | Action::RemoveFile { .. }
             | Action::ReloadUnits
             | Action::StartUnit { .. } => open.push(step),
+            // It reads the stopped member's files and leaves them as they are.
+            Action::TakeV2Backup { .. } => {}
             _ => return None,
         }
     }

@@ -48,8 +48,12 @@ fn with_store() -> Backup {
 }
 
 fn planned(world: &World, backup: Option<&Backup>, bump: Option<u64>) -> Planned {
+    planned_to("3.4.23", world, backup, bump)
+}
+
+fn planned_to(target: &str, world: &World, backup: Option<&Backup>, bump: Option<u64>) -> Planned {
     let request = Request {
-        target: &version("3.4.23"),
+        target: &version(target),
         resume: true,
         ..world.request()
     };
@@ -300,6 +304,8 @@ fn what_a_restore_cannot_do_right_it_refuses() {
     let (severity, reason) = finding(&planned(&world, Some(&with_store()), None), "V2_START");
     assert_eq!(severity, Severity::Block);
     assert!(reason.contains("/etc/etcd/own.yml"), "{reason}");
+    let old = planned_to("2.3.8", &upgraded(), Some(&with_store()), None);
+    assert_eq!(finding(&old, "RESTORE_OLD").0, Severity::Block);
 }
 
 #[test]

@@ -50,6 +50,7 @@
 //! | `BACKUP_SAME` | note | the cluster is as it was at the backup: there is nothing to restore |
 //! | `BACKUP_OTHERS` | note | a restore could take other backups too |
 //! | `DATA_LOSS` | warn | what a restore loses: the revisions since the backup |
+//! | `RESTORE_OLD` | block | the backup is of a release before 3.0, which is restored by hand |
 //! | `RESTORE_LEFT` | note | earlier restores have left data folders |
 //! | `NO_BUMP` | block | the release cannot raise revisions in a restore |
 //! | `WAL_APART` | block | a member's log lies outside its data folder, which a restore does not exchange |

@@ -1,5 +1,6 @@
 //! What stands in the way of a restore on the hosts. The members may be in any state, but must all be known.
 
+use crate::etcd::Minor;
 use crate::plan::Finding;
 use crate::plan::rollback::kept;
 use crate::plan::seats::Seat;
@@ -30,6 +31,7 @@ pub(super) fn findings(request: &Request, work: &Work, room: Room) -> Vec<Findin
     findings.extend(options::findings(request, work));
     findings.extend(releases(request, work));
     findings.extend(partial(request, work));
+    findings.extend(old(work));
     findings.extend(target::by_message(&work.template_errors));
     for seat in &work.seats {
         findings.extend(target::placed(seat, work.files_of(seat)));
@@ -98,5 +100,15 @@ fn partial(request: &Request, work: &Work) -> Option<Finding> {
         let reason = format!("{out}: {}", names(&left));
         Finding::block("PARTIAL", &request.cluster.name, reason)
             .hint("all members are restored from the same file: run without `--limit`, or limit to clusters")
+    })
+}
+
+/// A restore adds members and proves the data through API 3.
+fn old(work: &Work) -> Option<Finding> {
+    (work.to.minor() < Minor::new(3, 0)).then(|| {
+        let reason = "releases before 3.0 have no API 3, by which members are added and the data proved";
+        Finding::block("RESTORE_OLD", work.to.to_string(), reason)
+            .hint("restore by hand with `--force-new-cluster` of that release; the backup is verified and stays where it is")
+            .source("etcd.io/docs/v2.3/admin_guide")
     })
 }
