@@ -140,7 +140,7 @@ fn a_reboot_runs_the_shutdown_of_services_and_comes_back() {
 #[test]
 fn a_host_that_is_cut_off_goes_on_working_and_can_be_reconnected() {
     let lab = boot(&["alpha", "beta"]);
-    let script = "systemd-run --quiet sh -c 'while :; do date +%s%N > /root/now; sleep 0.1; done'";
+    let script = "systemd-run --quiet sh -c 'while :; do date +%s%N > /root/new; mv /root/new /root/now; sleep 0.1; done'";
     lab.sh("alpha", script).unwrap();
     lab.cut_off("alpha").unwrap();
     let port = (lab.host("alpha").unwrap().address, 22).into();
