@@ -63,6 +63,8 @@ pub(crate) struct Turn<'a> {
     pub ledger: &'a super::Ledger,
     /// Whether a disruptive step of this lane has begun.
     pub disrupted: AtomicBool,
+    /// Whether its host was given up as lost: then nothing more waits for it to come back.
+    pub lost: AtomicBool,
 }
 
 /// A step, or an action of its undo, in execution.
@@ -220,21 +222,26 @@ impl Task<'_> {
     }
 
     /// Runs a script. A connection that was lost is made again and the script, which is idempotent, asked again,
-    /// for at most [`RECONNECT`].
+    /// for at most [`RECONNECT`]; once, if the host was waited for in vain before.
     pub(crate) async fn reach(&self, mut command: Command) -> Result<Output, Failure> {
         let mut lost: Option<(Instant, Unreachable)> = None;
         let mut pause = Duration::from_millis(200);
+        let patience = RECONNECT * u32::from(!self.turn.lost.load(Ordering::Relaxed));
         loop {
             command.deadline = self.left() + GRACE;
             let asked = self.run(command.clone());
             let unreachable = match self.turn.engine.unless_abandoned(asked).await? {
                 Err(Failure::Unreachable(unreachable)) => unreachable,
-                ended => return ended,
+                ended => {
+                    self.turn.lost.store(false, Ordering::Relaxed);
+                    return ended;
+                }
             };
             let again = may_come_back(&unreachable);
             let said = unreachable.to_string();
             let (since, first) = lost.get_or_insert_with(|| (Instant::now(), unreachable.clone()));
-            if !again || since.elapsed() >= RECONNECT || self.left().is_zero() {
+            if !again || since.elapsed() >= patience || self.left().is_zero() {
+                self.turn.lost.fetch_or(again, Ordering::Relaxed);
                 return Err(Failure::Unreachable(telling(first, unreachable)));
             }
             self.progress(&format!("{said}; trying again"))?;

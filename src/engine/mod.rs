@@ -222,6 +222,7 @@ impl Engine {
                         host,
                         ledger,
                         disrupted: AtomicBool::new(whole::goes_on(plan, ledger)),
+                        lost: AtomicBool::new(false),
                     })
                     .await
                 }

@@ -144,6 +144,7 @@ async fn undo_lane(
         host,
         ledger: works.ledger,
         disrupted: AtomicBool::new(works.ledger.is_disrupted()),
+        lost: AtomicBool::new(false),
     };
     let steps = lane.steps.iter().rev();
     for step in steps.filter(|step| begun.contains(&step.id)) {
