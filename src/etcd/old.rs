@@ -41,6 +41,12 @@ impl Request {
         self.path == "/0/version" && set.is_some_and(|line| line.minor() <= Minor::new(3, 0))
     }
 
+    /// Whether it sets a version of the cluster of 2.x.
+    pub fn sets_2(&self) -> bool {
+        let set = self.value.parse::<Version>().ok();
+        self.path == "/0/version" && set.is_some_and(|line| line.minor() < Minor::new(3, 0))
+    }
+
     /// `Type`, `Term`, `Index` and `Data`, all of them written always and in this order.
     fn entry(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(&[0x08, 0x00, 0x10])?;
@@ -127,6 +133,8 @@ mod tests {
         assert!(request("SYNC", "", "").is_of_a_client());
         assert!(request("PUT", "/0/version", "3.0.0").is_change_from_2());
         assert!(!request("PUT", "/0/version", "3.1.0").is_change_from_2());
+        assert!(request("PUT", "/0/version", "2.3.0").sets_2());
+        assert!(!request("PUT", "/0/version", "3.0.0").sets_2());
     }
 
     #[test]

@@ -21,6 +21,7 @@ const TEXT_LIMIT: u64 = 256 * 1024;
 pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostFacts, ParseError> {
     root(frames.need("user")?)?;
     let digests = digests(frames.need("sha256")?)?;
+    let data = data(frames.need("data")?)?;
     Ok(HostFacts {
         hostname: frames.need("host")?.text(),
         arch: arch(frames.need("arch")?)?,
@@ -34,8 +35,8 @@ pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostF
         unit: unit(frames)?,
         data: DataFacts {
             v2_keys: v2::keys(frames),
-            old_requests: v2::old_requests(frames),
-            ..data(frames.need("data")?)?
+            old_requests: v2::old_requests(frames, data.snap.is_some()),
+            ..data
         },
         disks: disks(frames, host)?,
         binaries: binaries(frames, &digests)?,

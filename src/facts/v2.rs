@@ -22,7 +22,10 @@ pub(super) fn keys(frames: &Frames) -> V2Keys {
 
 /// Works out the last requests of each kind. Bytes that cannot be read as a request are as bad as one at the end of the
 /// log, for they may be one.
-pub(super) fn old_requests(frames: &Frames) -> OldRequests {
+///
+/// A cluster that is born on 3.x may begin at 3.0 too, until all its members have told their releases; so a lone change
+/// to 3.0 comes from 2.x only where a raft snapshot, `with_snap`, may have taken the one to 2.x out of the log.
+pub(super) fn old_requests(frames: &Frames, with_snap: bool) -> OldRequests {
     let Some(frame) = frames.get("log.old") else {
         return OldRequests::default();
     };
@@ -30,6 +33,7 @@ pub(super) fn old_requests(frames: &Frames) -> OldRequests {
         return OldRequests::Unknown("the log files could not be searched".to_owned());
     }
     let (mut from_2, mut client, mut any) = (None, None, None);
+    let mut was_2 = with_snap;
     for line in frame.text().lines() {
         let (kind, hex) = line.split_once(' ').unwrap_or((line, ""));
         let (last, wanted): (_, fn(&Request) -> bool) = match kind {
@@ -41,11 +45,12 @@ pub(super) fn old_requests(frames: &Frames) -> OldRequests {
         if found.is_empty() {
             *last = Some(u64::MAX);
         }
+        was_2 |= found.is_empty() || found.iter().any(Request::sets_2);
         let indexes = found.iter().filter(|one| wanted(one)).map(|one| one.index);
         *last = (*last).max(indexes.max());
     }
     OldRequests::Found {
-        from_2,
+        from_2: from_2.filter(|_| was_2),
         client,
         any,
     }
@@ -127,5 +132,30 @@ mod tests {
         ] {
             assert!(matches!(read(frames), V2Keys::Unknown(_)), "{frames:?}");
         }
+    }
+
+    /// The last change from 2.x in a log that sets these versions, in this order.
+    fn from_2(versions: &[&str], with_snap: bool) -> Option<u64> {
+        let line = |version: &&str| {
+            let value: Vec<String> = version.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let value = value.concat();
+            format!(
+                "line 08001002180822390884c28a8a9bbfa8ec7612035055541a0a2f302f76657273696f6e2205{value}2800\n"
+            )
+        };
+        let text: String = versions.iter().map(line).collect();
+        let frames = frame("log.old", 0, &text);
+        match old_requests(&Frames::parse(frames.as_bytes()).unwrap(), with_snap) {
+            OldRequests::Found { from_2, .. } => from_2,
+            OldRequests::Unknown(why) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_began_at_3_0_did_not_come_from_2() {
+        assert_eq!(from_2(&["2.3.0", "3.0.0", "3.1.0"], false), Some(8));
+        assert_eq!(from_2(&["3.0.0", "3.4.0"], true), Some(8));
+        assert_eq!(from_2(&["3.0.0", "3.4.0"], false), None);
+        assert_eq!(from_2(&["3.4.0"], true), None);
     }
 }

@@ -158,7 +158,7 @@ fn a_host_that_is_cut_off_while_it_settles_ends_the_run_in_time_with_the_truth()
     let cut = Instant::now();
     let ran = finish(run).ends_with(6).plainly();
     assert!(
-        cut.elapsed() < Duration::from_secs(420),
+        cut.elapsed() < Duration::from_secs(600),
         "it took {:?}",
         cut.elapsed()
     );

@@ -95,7 +95,7 @@ fn plain_files_of_the_old_release_are_kept_and_the_whole_way_is_gone_with_five_m
         assert_eq!(kept.unwrap().trim(), "etcd Version: 3.4.23");
     }
     let stops = steps_of(&ran.objects(), "stop_unit");
-    assert_eq!(stops.len(), 5);
+    assert_eq!(stops.len(), 5, "{stops:?}: {}", ran.objects()[0]);
     assert_eq!(
         stops.last(),
         Some(&leader),

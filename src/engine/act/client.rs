@@ -3,7 +3,8 @@
 pub use crate::facts::observe::{endpoint_args, secrets};
 
 /// Shell functions for a script whose first six arguments are those of [`endpoint_args`]: `client` finds an
-/// etcdctl, `ctl SECONDS ARGS…` runs it.
+/// etcdctl, `ctl SECONDS ARGS…` runs it. To log in is a bcrypt on the member and a write to raft, within the dial's
+/// time, of which etcdctl by itself gives 2 s.
 ///
 /// The environment is cleaned of everything that etcdctl or Go would read, except the user and password that came
 /// on stdin; they are exported, never put on a command line.
@@ -33,7 +34,7 @@ ctl() {
   [ -z "$key" ] || set -- --key "$key" "$@"
   [ -z "$cert" ] || set -- --cert "$cert" "$@"
   [ -z "$cacert" ] || set -- --cacert "$cacert" "$@"
-  timeout -k 2 "$secs" "$etcdctl" --endpoints "$url" "$@"
+  timeout -k 2 "$secs" "$etcdctl" --endpoints "$url" --dial-timeout 8s --command-timeout "${secs}s" "$@"
 }
 client
 "#

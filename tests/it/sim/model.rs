@@ -83,6 +83,8 @@ pub struct State {
     pub stops: Vec<String>,
     /// Rules that were broken.
     pub violations: Vec<String>,
+    /// How often a host has put its member back by itself.
+    pub rescued: usize,
     /// Cluster versions of restored data, by their cluster's id.
     pub lines: BTreeMap<u64, Minor>,
     /// Whether all members may be stopped.
@@ -180,6 +182,7 @@ impl State {
             verified: 0,
             stops: Vec::new(),
             violations: Vec::new(),
+            rescued: 0,
             lines: BTreeMap::new(),
             restoring: false,
         };

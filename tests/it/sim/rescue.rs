@@ -147,6 +147,7 @@ impl State {
     }
 
     fn put_back(&mut self, name: &str, rescue: &Rescue, back: &[String]) {
+        self.rescued += 1;
         self.stop(name);
         let switched = scripts::switch(self, name, back);
         if let Err(error) = switched {
