@@ -78,9 +78,9 @@ async fn one_member_and_five_members_climb_too() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn without_their_remedies_the_traps_strike() {
-    for (from, to, log) in [
+/// The hops that a raft snapshot must come before, each with a log that asks for it.
+fn barriers() -> [(&'static str, &'static str, Log); 3] {
+    [
         (
             "3.4.45",
             "3.5.33",
@@ -105,16 +105,18 @@ async fn without_their_remedies_the_traps_strike() {
                 ..Log::default()
             },
         ),
-        (
-            "3.0.17",
-            "3.1.20",
-            Log {
-                unwritten: true,
-                opened: true,
-                ..Log::default()
-            },
-        ),
-    ] {
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_their_remedies_the_traps_strike() {
+    let unwritten = Log {
+        unwritten: true,
+        opened: true,
+        ..Log::default()
+    };
+    let before_3_1 = ("3.0.17", "3.1.20", unwritten);
+    for (from, to, log) in barriers().into_iter().chain([before_3_1]) {
         let mut rig = rig(from, to);
         rig.sim
             .state()
@@ -133,32 +135,7 @@ async fn without_their_remedies_the_traps_strike() {
 #[tokio::test(start_paused = true)]
 async fn a_raft_snapshot_is_forced_where_the_log_asks_for_it_and_only_there() {
     let forces: fn(&Action) -> bool = |action| matches!(action, Action::ForceSnapshot { .. });
-    for (from, to, log) in [
-        (
-            "3.4.45",
-            "3.5.33",
-            Log {
-                from_2: Some(900),
-                ..Log::default()
-            },
-        ),
-        (
-            "3.5.33",
-            "3.6.14",
-            Log {
-                client: Some(900),
-                ..Log::default()
-            },
-        ),
-        (
-            "3.6.14",
-            "3.7.1",
-            Log {
-                any: Some(900),
-                ..Log::default()
-            },
-        ),
-    ] {
+    for (from, to, log) in barriers() {
         let mut rig = rig(from, to);
         for (taken, asked) in [(0, true), (901, false)] {
             let log = Log {
