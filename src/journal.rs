@@ -170,7 +170,7 @@ impl Journal {
         self.file.write_all(&line)?;
         match event.kind {
             // Tells how far a step got and announces no act: worth a line, not worth a wait for the disk.
-            Kind::StepProgress { .. } => Ok(()),
+            Kind::StepProgress { .. } | Kind::LogRead { .. } => Ok(()),
             _ => sync(&self.file),
         }
     }

@@ -28,6 +28,7 @@ pub mod guard;
 pub mod lane;
 mod ledger;
 pub mod lock;
+pub mod log;
 pub mod rescue;
 pub mod undo;
 pub mod wait;
@@ -178,23 +179,39 @@ impl Engine {
             hop,
             ledger,
         };
-        for wave in &hop.waves {
+        let mut logs = log::Logs::new(self, cluster, plan, hop);
+        let end = self.waves(&works, gate, &mut logs).await;
+        logs.finish().await;
+        end
+    }
+
+    async fn waves<'a>(
+        &self,
+        works: &whole::Works<'a>,
+        gate: &Gate,
+        logs: &mut log::Logs<'a>,
+    ) -> End {
+        let (cluster, plan, ledger) = (works.cluster, works.plan, works.ledger);
+        for (at, wave) in works.hop.waves.iter().enumerate() {
             let goes_on = whole::goes_on(plan, ledger);
             let entered = if goes_on {
                 Ok(())
             } else {
-                gate.enter(wave).await
+                logs.beside(gate.enter(wave)).await
             };
             let end = if !goes_on && self.interrupt.is_raised() {
                 End::Interrupted
             } else if let Err(because) = entered {
                 End::Held(because)
             } else {
-                self.wave(cluster, plan, hop, wave, ledger).await
+                logs.begin(wave);
+                let work = self.wave(cluster, plan, works.hop, wave, ledger);
+                logs.beside(work).await
             };
+            logs.ended(at, &end, ledger);
             match end {
                 End::Done => {}
-                end if whole::is(plan) => return whole::ended(&works, wave, end).await,
+                end if whole::is(plan) => return whole::ended(works, wave, end).await,
                 end => return end,
             }
         }
