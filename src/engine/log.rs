@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{End, Engine, Ledger, whole};
 use crate::etcd::Minor;
-use crate::etcd::log::{Digest, Line, Of, Rules, Situation, digest};
+use crate::etcd::log::{Digest, Line, Of, Rules, Said, Situation, digest};
 use crate::event::{HostLog, Kind};
 use crate::facts::parse::Frames;
 use crate::inventory::{Cluster, Host};
@@ -50,9 +50,25 @@ pub(super) struct Logs<'a> {
     hop: &'a Hop,
     /// The host in turn, and since when nobody has read.
     turn: Option<(&'a str, Instant)>,
-    /// To where each host's journal was read, by its own clock.
-    marks: Arc<Mutex<BTreeMap<String, String>>>,
+    /// To where each host's journal was read.
+    marks: Marks,
     reads: FuturesUnordered<BoxFuture<'a, ()>>,
+}
+
+/// By host.
+type Marks = Arc<Mutex<BTreeMap<String, Mark>>>;
+
+/// To where a host's journal was read.
+#[derive(Clone)]
+struct Mark {
+    /// By the host's own clock; `None` while nothing could be read.
+    until: Option<String>,
+    /// Where the first window that could not be read begins.
+    since: Instant,
+    /// Whether its member had its turn in a window that could not be read.
+    is_owed: bool,
+    /// The signs of the window before, which may have been read late and reach into this one.
+    said: Vec<Said>,
 }
 
 /// A window to read.
@@ -176,19 +192,13 @@ fn raised(wave: &Wave) -> Option<Minor> {
 }
 
 /// Reads a window on all hosts at once, again while a sign is still on its way, and records what it comes to.
-async fn read(
-    engine: &Engine,
-    cluster: &Cluster,
-    window: Window<'_>,
-    marks: Arc<Mutex<BTreeMap<String, String>>>,
-) {
+async fn read(engine: &Engine, cluster: &Cluster, window: Window<'_>, marks: Marks) {
     let mut marks = marks.lock().await;
     let began = Instant::now();
     let mut looks = 1;
     let all = loop {
         let hosts = cluster.hosts.iter();
-        let read =
-            hosts.map(|host| read_host(engine, host, &window, marks.get(&host.name).cloned()));
+        let read = hosts.map(|host| read_host(engine, host, &window, marks.get(&host.name)));
         let all = join_all(read).await;
         if looks == LOOKS || !all.iter().any(|(log, _)| is_on_its_way(log)) {
             break all;
@@ -198,9 +208,7 @@ async fn read(
     };
     let mut hosts = Vec::new();
     for (log, mark) in all {
-        if let Some(mark) = mark {
-            marks.insert(log.host.clone(), mark);
-        }
+        marks.insert(log.host.clone(), mark);
         hosts.push(log);
     }
     // Announces no act: a journal that is full stops the run at its next step.
@@ -217,50 +225,61 @@ fn is_on_its_way(log: &HostLog) -> bool {
     !log.lacks.is_empty() && log.digest.routine > 0
 }
 
-/// What a host's window comes to, and the host's time at its end.
+/// What a host's window comes to, and to where it was read.
 async fn read_host(
     engine: &Engine,
     host: &Host,
     window: &Window<'_>,
-    since: Option<String>,
-) -> (HostLog, Option<String>) {
+    before: Option<&Mark>,
+) -> (HostLog, Mark) {
+    let is_in_turn = host.name == window.host || before.is_some_and(|mark| mark.is_owed);
+    let mut mark = before.cloned().unwrap_or(Mark {
+        until: None,
+        since: window.since,
+        is_owed: false,
+        said: Vec::new(),
+    });
     let mut log = HostLog {
         host: host.name.clone(),
         ..HostLog::default()
     };
-    let asked = engine
-        .transport
-        .run(&host.name, command(host, window, since));
-    let answer = match timeout(MOST, asked).await {
-        Err(_) => Err(format!("no answer within {} s", MOST.as_secs())),
-        Ok(Err(unreachable)) => Err(unreachable.to_string()),
-        Ok(Ok(output)) => Frames::parse(&output.stdout).map_err(|error| error.to_string()),
-    };
-    let frames = match answer {
-        Ok(frames) => frames,
+    match ask(engine, host, &mark).await {
         Err(why) => {
+            mark.is_owed = is_in_turn;
             log.unread = Some(why);
-            return (log, None);
         }
-    };
-    let text = frames.text("log");
-    if text.is_empty() {
-        log.unread = Some(unread(&frames.text("hint")));
-    } else {
-        log.cut = text.len() >= BYTES as usize || text.lines().count() >= LINES as usize;
-        log.digest = sorted(&text, host, window);
-        log.lacks = lacks(&log.digest, host, window);
+        Ok(frames) => {
+            let text = frames.text("log");
+            log.cut = text.len() >= BYTES as usize || text.lines().count() >= LINES as usize;
+            log.digest = sorted(&text, window, is_in_turn || window.next == Some(&host.name));
+            log.lacks = lacks(&log.digest, &mark, host, window);
+            log.unread = hint(&frames.text("hint"));
+            mark.until = Some(frames.text("now")).filter(|now| is_mark(now));
+            mark.is_owed = false;
+            mark.said.clone_from(&log.digest.said);
+        }
     }
-    let mark = Some(frames.text("now")).filter(|now| is_mark(now));
     (log, mark)
 }
 
-fn command(host: &Host, window: &Window<'_>, since: Option<String>) -> Command {
-    let ago = window.since.elapsed().as_secs() + 1;
-    Command::read(READ_TITLE, READ, MOST)
+async fn ask(engine: &Engine, host: &Host, mark: &Mark) -> Result<Frames, String> {
+    let ago = mark.since.elapsed().as_secs() + 1;
+    let command = Command::read(READ_TITLE, READ, MOST)
         .arg(host.unit.clone())
-        .arg(since.unwrap_or_default())
-        .args([ago.to_string(), LINES.to_string(), BYTES.to_string()])
+        .arg(mark.until.clone().unwrap_or_default())
+        .args([ago.to_string(), LINES.to_string(), BYTES.to_string()]);
+    let asked = engine.transport.run(&host.name, command);
+    let output = match timeout(MOST, asked).await {
+        Err(_) => return Err(format!("no answer within {} s", MOST.as_secs())),
+        Ok(answer) => answer.map_err(|unreachable| unreachable.to_string())?,
+    };
+    if !output.is_success() {
+        return Err(format!(
+            "`{READ_TITLE}` ended with status {}",
+            output.status
+        ));
+    }
+    Frames::parse(&output.stdout).map_err(|error| error.to_string())
 }
 
 /// A time as `date` prints it; nothing else of a host's words goes back to it.
@@ -269,28 +288,29 @@ fn is_mark(text: &str) -> bool {
     !text.is_empty() && text.len() < 40 && text.chars().all(fits)
 }
 
-/// Why there is nothing to read, in the host's words; they name what a login without rights is not shown.
-fn unread(hint: &str) -> String {
-    let first = hint.lines().map(str::trim).find(|line| !line.is_empty());
-    match first {
-        None => "its journal holds no line of that time".to_owned(),
-        Some(said) => said.chars().take(200).collect(),
-    }
+/// Why there is nothing to read, in the host's words: they name what a login without rights is not shown.
+fn hint(said: &str) -> Option<String> {
+    let mut lines = said.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty())?;
+    Some(first.chars().take(200).collect())
 }
 
-fn sorted(text: &str, host: &Host, window: &Window<'_>) -> Digest {
+fn sorted(text: &str, window: &Window<'_>, is_in_turn: bool) -> Digest {
     // Newest first, and perhaps cut within the last.
     let lines: Vec<Line> = text.lines().rev().filter_map(Line::of_entry).collect();
     let there = Situation {
-        is_in_turn: host.name == window.host || window.next == Some(&host.name),
+        is_in_turn,
         is_mixed: window.is_mixed,
         lines: window.lines,
     };
     digest(Rules::embedded(), &lines, there)
 }
 
-fn lacks(found: &Digest, host: &Host, window: &Window<'_>) -> Vec<String> {
+/// The signs that are looked for here and stand neither in this window nor in the one before.
+fn lacks(found: &Digest, before: &Mark, host: &Host, window: &Window<'_>) -> Vec<String> {
     let rules = Rules::embedded();
+    let mut found = found.clone();
+    found.said.extend(before.said.iter().cloned());
     let of_member = window.wants.member.filter(|_| host.name == window.host);
     let member = of_member.map(|line| found.lacks(rules, Of::Member, line));
     let cluster = window

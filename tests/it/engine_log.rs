@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use runner::engine::act::unit::STOP_TITLE;
+use runner::engine::act::unit::{START_TITLE, STOP_TITLE};
 use runner::engine::log::READ_TITLE;
 use runner::etcd::log::Grade;
 use runner::event::{Event, HostLog, Kind};
@@ -80,7 +80,7 @@ async fn an_error_on_another_host_is_kept_once_and_changes_nothing_else() {
     let mut rig = Rig::new(3);
     let mut told = false;
     rig.sim.before_each(move |host, command, state| {
-        if command.title == STOP_TITLE && host == "etcd-3" && !told {
+        if command.title == START_TITLE && host == "etcd-3" && !told {
             told = true;
             let line = "2026-11-20 09:45:13.0 E | etcdserver: failed to save the moon\u{1b}[2J\n@log 0 3\n{}";
             state.journal.write("etcd-1", line);
@@ -224,7 +224,7 @@ async fn every_line_of_etcd_from_2_0_on_shows_its_signs_and_nothing_odd() {
         ("3.6.14", "3.7.1"),
     ];
     for (from, to) in pairs {
-        let mut rig = Rig::between(3, from, to);
+        let mut rig = Rig::between(3, from, to).remembering();
         rig.acknowledged
             .extend(["NO_WAY_BACK", "V2_GONE"].map(str::to_owned));
         let ending = rig.upgrade().await;
