@@ -262,12 +262,16 @@ async fn read_host(
     (log, mark)
 }
 
+/// The script that reads a unit's log since a time by the host's clock, or the last seconds.
+pub fn command(unit: &str, since: Option<&str>, ago: u64) -> Command {
+    Command::read(READ_TITLE, READ, MOST)
+        .args([unit, since.unwrap_or_default()])
+        .args([ago.to_string(), LINES.to_string(), BYTES.to_string()])
+}
+
 async fn ask(engine: &Engine, host: &Host, mark: &Mark) -> Result<Frames, String> {
     let ago = mark.since.elapsed().as_secs() + 1;
-    let command = Command::read(READ_TITLE, READ, MOST)
-        .arg(host.unit.clone())
-        .arg(mark.until.clone().unwrap_or_default())
-        .args([ago.to_string(), LINES.to_string(), BYTES.to_string()]);
+    let command = command(&host.unit, mark.until.as_deref(), ago);
     let asked = engine.transport.run(&host.name, command);
     let output = match timeout(MOST, asked).await {
         Err(_) => return Err(format!("no answer within {} s", MOST.as_secs())),

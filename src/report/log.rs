@@ -20,7 +20,7 @@ pub fn told(host: &str, hosts: &[HostLog], verbose: u8) -> Vec<String> {
     lines.extend(each);
     let left = odd.len().saturating_sub(most);
     if left > 0 {
-        lines.push(format!("{} more with `-v`", count(left, "kind")));
+        lines.push(format!("{} with `-v`", count(left, "more kind")));
     }
     lines
 }

@@ -2,15 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use runner::engine::act::unit::{START_TITLE, STOP_TITLE};
-use runner::engine::log::READ_TITLE;
+use runner::engine::log::{self, READ_TITLE};
 use runner::etcd::log::Grade;
 use runner::event::{Event, HostLog, Kind};
+use runner::facts::parse::Frames;
+use runner::transport::Transport;
 use tokio::time::Instant;
 
 use crate::engine_rig::Rig;
+use crate::local_shell::LocalShell;
 use crate::sim::Fault;
 use crate::sim::model::Behaviour;
 
@@ -23,7 +28,7 @@ fn windows(events: &[Event]) -> Vec<(String, Vec<HostLog>)> {
     each.collect()
 }
 
-fn log<'a>(window: &'a (String, Vec<HostLog>), host: &str) -> &'a HostLog {
+fn log_of<'a>(window: &'a (String, Vec<HostLog>), host: &str) -> &'a HostLog {
     window.1.iter().find(|log| log.host == host).unwrap()
 }
 
@@ -58,7 +63,7 @@ async fn each_members_turn_is_read_on_all_hosts_and_nothing_of_a_clean_one_is_od
             assert!(log.digest.odd.is_empty(), "{log:#?}");
             assert!(log.lacks.is_empty() && log.unread.is_none(), "{log:#?}");
         }
-        assert!(signs(log(window, &window.0)).contains(&"published"));
+        assert!(signs(log_of(window, &window.0)).contains(&"published"));
         assert!(
             window.1.iter().any(|log| log.digest.expected > 0),
             "{window:?}"
@@ -176,7 +181,7 @@ async fn the_log_of_a_member_that_failed_tells_why() {
     let [window] = windows.as_slice() else {
         panic!("{windows:?}")
     };
-    let odd = &log(window, "etcd-1").digest.odd;
+    let odd = &log_of(window, "etcd-1").digest.odd;
     assert_eq!(odd[0].grade, Grade::Error);
     assert_eq!(odd[0].text, "flag provided but not defined: -enable-v2");
     assert_eq!(
@@ -239,4 +244,65 @@ async fn every_line_of_etcd_from_2_0_on_shows_its_signs_and_nothing_odd() {
             }
         }
     }
+}
+
+/// What the script prints where `journalctl` is this script.
+async fn asked(journalctl: &str) -> Frames {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journalctl");
+    fs::write(&path, format!("#!/bin/sh\n{journalctl}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let shell = LocalShell {
+        shell: vec!["sh"],
+        path: dir.path().to_owned(),
+    };
+    let command = log::command("etcd.service", None, 7);
+    let output = shell.run("etcd-1", command).await.unwrap();
+    assert_eq!(output.status, 0, "{}", output.complaint());
+    Frames::parse(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_script_asks_for_the_window_by_the_hosts_clock_and_newest_first() {
+    let frames = asked("printf '%s ' \"$@\"").await;
+    let words = frames.text("log");
+    let now = frames.text("now");
+    let since: f64 = between(&words, "--since @", " ").parse().unwrap();
+    let until: f64 = now.parse().unwrap();
+    assert!(until - since >= 7.0 && until - since < 8.0, "{words}");
+    assert!(words.contains(&format!("--until @{now} ")), "{words}");
+    for word in ["-u etcd.service ", " -r ", " -n 4000 ", " -o json "] {
+        assert!(words.contains(word), "{word}: {words}");
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap();
+    rest.split_once(after).unwrap().0
+}
+
+#[tokio::test]
+async fn the_script_takes_no_more_than_a_mebibyte_and_what_a_host_logs_forges_no_frame() {
+    let frames = asked("yes '@now 0 1'").await;
+    assert_eq!(frames.text("log").len(), 1 << 20);
+    assert_ne!(frames.text("now"), "1");
+    assert_eq!(frames.iter().count(), 2);
+}
+
+#[tokio::test]
+async fn the_script_brings_what_journalctl_says_to_who_may_not_read() {
+    let hint = "Hint: You are currently not seeing messages from other users and the system.";
+    let script =
+        format!("for word; do [ \"$word\" != -q ] || exit 1; done; echo '{hint}' >&2; exit 1");
+    let frames = asked(&script).await;
+    assert_eq!(frames.text("log"), "");
+    assert_eq!(frames.text("hint"), hint);
+}
+
+#[tokio::test]
+async fn the_script_does_without_an_option_that_an_old_journalctl_does_not_know() {
+    let script = "for word; do [ \"$word\" != --output-fields ] || exit 1; done; echo '{\"MESSAGE\":\"old\"}'";
+    let frames = asked(script).await;
+    assert_eq!(frames.text("log"), "{\"MESSAGE\":\"old\"}");
+    assert!(frames.get("hint").is_none());
 }

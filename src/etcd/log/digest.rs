@@ -24,7 +24,7 @@ pub struct Digest {
     pub said: Vec<Said>,
 }
 
-/// Lines that were not expected and differ in numbers only.
+/// Lines that were not expected and mean the same, or differ in numbers only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Odd {
     /// How grave they are.
@@ -39,12 +39,13 @@ pub struct Odd {
 }
 
 /// How grave a line is that was not expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// It says so itself, or is known to mean a failure.
+    #[default]
     Error,
-    /// It says so itself.
+    /// It says so itself, or is known to mean no good.
     Warning,
     /// It has no level, and nothing is known of it.
     Unknown,
@@ -79,8 +80,8 @@ pub fn digest<'a>(
             }),
             Class::Expected => found.expected += 1,
             Class::Routine => found.routine += 1,
-            Class::Failure(known) => {
-                found.keep(&mut kinds, line, Grade::Error, Some(&known.means));
+            Class::Known(known) => {
+                found.keep(&mut kinds, line, known.grade, Some(&known.means));
             }
             Class::Error => found.keep(&mut kinds, line, Grade::Error, None),
             Class::Warning => found.keep(&mut kinds, line, Grade::Warning, None),
@@ -117,7 +118,7 @@ impl Digest {
     }
 
     fn keep(&mut self, kinds: &mut Vec<String>, line: &Line, grade: Grade, means: Option<&str>) {
-        let kind = kind(&line.text);
+        let kind = means.map_or_else(|| kind(&line.text), str::to_owned);
         let mut known = kinds.iter().zip(&mut self.odd);
         if let Some((_, odd)) = known.find(|(known, odd)| **known == kind && odd.grade == grade) {
             odd.times += 1;

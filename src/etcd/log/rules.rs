@@ -1,10 +1,10 @@
-//! The rules of `logs.toml`: which lines are signs, failures, expected or routine.
+//! The rules of `logs.toml`: which lines are signs, known to be wrong, expected or routine.
 
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::{Level, Line};
+use super::{Grade, Level, Line};
 use crate::etcd::Minor;
 
 /// The format of these files.
@@ -19,8 +19,7 @@ pub struct Rules {
     format: u32,
     #[serde(rename = "sign")]
     signs: Vec<Sign>,
-    #[serde(rename = "failure")]
-    failures: Vec<Failure>,
+    known: Vec<Known>,
     expected: Vec<Expected>,
     routine: Vec<Routine>,
 }
@@ -72,10 +71,13 @@ pub enum Of {
     Leader,
 }
 
-/// A line that is never well.
+/// A line that is never expected and whose meaning is known.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Failure {
+pub struct Known {
+    /// How grave it is.
+    #[serde(default)]
+    pub grade: Grade,
     text: Vec<Pattern>,
     from: Option<Minor>,
     until: Option<Minor>,
@@ -148,7 +150,7 @@ pub struct Situation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class<'a> {
     Sign(&'a Sign),
-    Failure(&'a Failure),
+    Known(&'a Known),
     Expected,
     Routine,
     Error,
@@ -183,14 +185,14 @@ impl Rules {
         self.signs.iter().filter(fits)
     }
 
-    /// What a line is. A failure is one at any level; what only informs is routine, whatever it says.
+    /// What a line is. What is known to be wrong is so at any level; what else only informs is routine.
     pub(super) fn class(&self, line: &Line, there: Situation) -> Class<'_> {
         let says = |text: &[Pattern], from, until| {
             spans(from, until, there.lines) && text.iter().any(|one| one.fits(&line.text))
         };
-        let mut failures = self.failures.iter();
-        if let Some(failure) = failures.find(|rule| says(&rule.text, rule.from, rule.until)) {
-            return Class::Failure(failure);
+        let mut known = self.known.iter();
+        if let Some(known) = known.find(|rule| says(&rule.text, rule.from, rule.until)) {
+            return Class::Known(known);
         }
         let mut signs = self.signs.iter();
         if let Some(sign) = signs.find(|rule| says(&rule.text, rule.from, rule.until)) {

@@ -198,3 +198,16 @@ fn a_message_of_bytes_is_read_and_one_that_is_too_long_is_told() {
     assert_eq!(Line::of_entry("-- No entries --"), None);
     assert_eq!(Line::of(&"x".repeat(9000)).quoted().chars().count(), 301);
 }
+
+#[test]
+fn lines_of_a_slow_machine_are_one_kind_with_its_meaning() {
+    let text = "2026-11-20 09:45:13.0 W | etcdserver: failed to send out heartbeat on time (exceeded the 100ms timeout for 234.219341ms, to d109bb312d77017c)\n\
+        2026-11-20 09:45:13.0 W | etcdserver: server is likely overloaded\n\
+        2026-11-20 09:45:13.0 W | etcdserver: read-only range request \"key:\\\"health\\\" \" with result \"size:5\" took too long (742.9ms) to execute\n";
+    let odd = one(text, there(minor("3.4.23")));
+    assert_eq!((odd.grade, odd.times), (Grade::Warning, 3));
+    assert_eq!(
+        odd.means.as_deref(),
+        Some("the disk, the network or the machine was slow")
+    );
+}
