@@ -3,7 +3,8 @@
 //! A hop's waves run one after the other, a wave's lanes side by side, a lane's steps in order (`lane`). Before
 //! each disruptive step the cluster is asked again (`guard`); each event is on disk before its act
 //! ([`crate::journal`]). A member that fails is put back by the undo of its own steps (in a restore all members by that
-//! of the whole hop, `whole`), and how the cluster is then is looked at afresh (`ending`), never inferred.
+//! of the whole hop, `whole`), and how the cluster is then is looked at afresh (`ending`), never inferred. What the units
+//! log meanwhile is read beside it ([`log`]) and decides nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -22,6 +22,7 @@ pub(super) fn findings(request: &Request, seats: &[Seat]) -> Vec<Finding> {
     findings.extend(unhealthy(seats));
     findings.extend(leadership(request, seats));
     findings.extend(alarms(request));
+    findings.extend(downgrade(request));
     findings.extend(learners(seats));
     findings.extend(mixed(request, seats));
     findings.extend(lag(seats));
@@ -147,6 +148,21 @@ fn alarms(request: &Request) -> Vec<Finding> {
             .source(GUIDE)
         })
         .collect()
+}
+
+/// While one is enabled etcd lets no release start but the one that it leads to.
+fn downgrade(request: &Request) -> Option<Finding> {
+    let mut views = seats::views(request.facts);
+    let to = views.find_map(|view| view.downgrade.as_ref())?.minor();
+    let target = request.target;
+    let reason = format!("a downgrade to {to} is enabled, so that {target} would not start");
+    Some(
+        Finding::block("DOWNGRADE_RUNS", &request.cluster.name, reason)
+            .hint(format!(
+                "end it with `etcdctl downgrade cancel`, or finish it with the release of {to} on all members"
+            ))
+            .source("etcd docs downgrade_3_6.md; server/etcdserver/version/downgrade.go"),
+    )
 }
 
 fn learners(seats: &[Seat]) -> Option<Finding> {
