@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{End, Engine, Ledger, whole};
+use super::{End, Engine, Failure, Ledger, whole};
 use crate::etcd::Minor;
 use crate::etcd::log::{Digest, Line, Of, Rules, Said, Situation, digest};
 use crate::event::{HostLog, Kind};
@@ -130,19 +130,17 @@ impl<'a> Logs<'a> {
     }
 
     /// Begins to read what was written up to a wave's end, unless the hop's end follows at once.
-    pub(super) fn ended(&mut self, at: usize, end: &End, ledger: &Ledger) {
-        let next = self.hop.waves.get(at + 1);
+    pub(super) fn ended(
+        &mut self,
+        wave: &'a Wave,
+        next: Option<&'a Wave>,
+        end: &End,
+        ledger: &Ledger,
+    ) {
         let is_done = matches!(end, End::Done);
         let goes_on = is_done && next.is_some_and(|next| next.purpose == Purpose::Finish);
-        let Some(wave) = self.hop.waves.get(at).filter(|_| !goes_on) else {
-            return;
-        };
-        let has_begun = || {
-            let begun = ledger.all_begun();
-            let mut steps = wave.lanes.iter().flat_map(|lane| &lane.steps);
-            steps.any(|step| step.disruptive && begun.contains(&step.id))
-        };
-        if wave.purpose != Purpose::Finish && !has_begun() {
+        let is_read = wave.purpose == Purpose::Finish || has_begun(wave, ledger);
+        if goes_on || !is_read || is_over(end) {
             return;
         }
         let Some((host, since)) = self.turn.take() else {
@@ -173,6 +171,21 @@ impl<'a> Logs<'a> {
         let all = async { while self.reads.next().await.is_some() {} };
         let _ = engine.unless_abandoned(all).await;
     }
+}
+
+/// Whether a wave has taken a member out of service.
+fn has_begun(wave: &Wave, ledger: &Ledger) -> bool {
+    let begun = ledger.all_begun();
+    let mut steps = wave.lanes.iter().flat_map(|lane| &lane.steps);
+    steps.any(|step| step.disruptive && begun.contains(&step.id))
+}
+
+/// Whether nothing more is to be asked of a host: nobody waits, or nothing could be written down.
+fn is_over(end: &End) -> bool {
+    let End::Failed(stop) = end else {
+        return false;
+    };
+    matches!(stop.failure, Failure::Abandoned | Failure::Journal(_))
 }
 
 /// The host whose member a wave takes out of service.
