@@ -284,7 +284,9 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
 #[tokio::test]
 async fn the_script_takes_no_more_than_a_mebibyte_and_what_a_host_logs_forges_no_frame() {
     let frames = asked("yes '@now 0 1'").await;
-    assert_eq!(frames.text("log").len(), 1 << 20);
+    // A host with little time left is cut off by the clock before that.
+    let size = frames.text("log").len();
+    assert!(size > 0 && size <= 1 << 20, "{size}");
     assert_ne!(frames.text("now"), "1");
     assert_eq!(frames.iter().count(), 2);
 }
