@@ -208,7 +208,9 @@ impl Engine {
             } else if let Err(because) = entered {
                 End::Held(because)
             } else {
-                now.iter().for_each(|wave| logs.begin(wave));
+                for wave in now {
+                    logs.begin(wave);
+                }
                 let work = self.lanes(cluster, plan, hop, now, ledger);
                 logs.beside(work).await
             };

@@ -152,8 +152,8 @@ fn lines_that_differ_in_numbers_only_are_one_kind_and_kinds_have_an_end() {
     let text: String = (0..500).map(line).collect();
     assert_eq!(one(&text, there(minor("3.3.25"))).times, 500);
     let word = |at: u8| char::from(b'a' + at).to_string().repeat(3);
-    let text: String = (0..20).map(|at| format!("{}\n", word(at))).collect();
-    let found = digested(&text, there(minor("3.3.25")));
+    let words: Vec<String> = (0..20).map(word).collect();
+    let found = digested(&words.join("\n"), there(minor("3.3.25")));
     assert_eq!((found.odd.len(), found.more), (12, 8));
 }
 
