@@ -15,7 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::folder::Folder;
-use self::link::{Link, Shared};
+use self::link::Link;
+use self::shared::Shared;
 use self::words::Target;
 use super::{Command, Output, Stage, Transport, Unreachable};
 use crate::inventory::Host;
@@ -27,12 +28,15 @@ mod config;
 mod counted;
 mod escalation;
 mod folder;
+mod gate;
 mod lines;
 mod link;
 mod master;
 mod place;
 mod quote;
 mod remote;
+mod shared;
+mod way;
 mod words;
 
 /// Limits and places.

@@ -1,9 +1,7 @@
 //! One host: connects when first needed, limits channels, notices losses, connects again.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use openssh::{Child, Session};
@@ -14,16 +12,14 @@ use super::counted::{Aside, Counted, is_pulsed};
 use super::escalation;
 use super::master::Master;
 use super::remote::{KILL_AFTER, Remote};
+use super::shared::Shared;
+use super::way::Way;
 use super::words::{Failure, Target};
 use crate::inventory::Escalation;
-use crate::secret::Secret;
 use crate::transport::{Command, Output, Stage, Unreachable};
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
 const CHANNELS: usize = 8;
-/// How many connect at once to one sshd or through one jump host. sshd drops connections at random beyond ten
-/// unauthenticated ones (`MaxStartups 10:30:100`).
-const HANDSHAKES: usize = 8;
 /// Attempts until a dropped handshake is an error. The pauses in between add up to three to six seconds.
 const ATTEMPTS: u32 = 6;
 /// How long the host may be late with its answer after the deadline and the kill.
@@ -34,58 +30,11 @@ const LINGER: Duration = Duration::from_secs(5);
 const LOSSES: u32 = 2;
 /// The status of `timeout`.
 const TIMED_OUT: i32 = 124;
-/// How long a master may take to say that it is alive.
-const ALIVE: Duration = Duration::from_secs(2);
-
-/// What all hosts share.
-pub(super) struct Shared {
-    /// Where sockets, configurations and logs are.
-    pub(super) folder: PathBuf,
-    /// For TCP and the banner, each host on the way.
-    pub(super) connect_timeout: Duration,
-    /// How many hosts are talked to at once.
-    pub(super) forks: Semaphore,
-    /// What sudo is told where it asks.
-    password: Option<Secret>,
-    /// How many connect at once, by the first sshd on the way.
-    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
-    serial: AtomicU64,
-}
-
-impl Shared {
-    /// For this folder and these limits.
-    pub(super) fn new(
-        folder: PathBuf,
-        connect_timeout: Duration,
-        forks: usize,
-        password: Option<Secret>,
-    ) -> Self {
-        let forks = Semaphore::new(forks.max(1));
-        Self {
-            folder,
-            connect_timeout,
-            forks,
-            password,
-            gates: Mutex::default(),
-            serial: AtomicU64::new(0),
-        }
-    }
-
-    /// The gate of the first sshd on the way.
-    fn gate(&self, target: &Target) -> Arc<Semaphore> {
-        let first = target.ssh.jump.first().unwrap_or(&target.address).clone();
-        let mut gates = self.gates.lock().expect("no holder of this lock can panic");
-        Arc::clone(
-            gates
-                .entry(first)
-                .or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES))),
-        )
-    }
-}
 
 /// The way to one host.
 pub(super) struct Link {
     target: Target,
+    way: Way,
     escalation: Escalation,
     master: tokio::sync::Mutex<Option<Arc<Master>>>,
     channels: Arc<Semaphore>,
@@ -109,6 +58,7 @@ impl Link {
         let channels = Arc::new(Semaphore::new(CHANNELS));
         let capacity = Arc::new(AtomicUsize::new(CHANNELS));
         Self {
+            way: shared.posts.way(&target.ssh),
             target,
             escalation,
             master: tokio::sync::Mutex::new(None),
@@ -272,12 +222,12 @@ impl Link {
             NoAnswer::Cut {
                 begun: false,
                 words,
-            } if self.is_alive(master).await => {
+            } if master.is_alive().await => {
                 let hint = "the login user's shell must be able to run `/bin/sh -c …`: see its entry in /etc/passwd, its rc files, and `ForceCommand` in sshd's configuration";
                 self.garbled(command, &String::from_utf8_lossy(&words), hint)
             }
             NoAnswer::Cut { .. } => {
-                if !self.is_alive(master).await {
+                if !master.is_alive().await {
                     self.forget(master).await;
                 }
                 self.lost(command, master)
@@ -308,13 +258,6 @@ impl Link {
         self.target.unreachable(stage, &master.words(), hint)
     }
 
-    async fn is_alive(&self, master: &Master) -> bool {
-        matches!(
-            tokio::time::timeout(ALIVE, master.session.check()).await,
-            Ok(Ok(()))
-        )
-    }
-
     /// The connection, made if there is none.
     async fn master(&self) -> Result<Arc<Master>, Unreachable> {
         let mut slot = self.master.lock().await;
@@ -339,29 +282,29 @@ impl Link {
 
     /// Connects, again if the handshake is dropped; nothing else is worth a second attempt.
     async fn connect(&self) -> Result<Master, Unreachable> {
-        let gate = self.shared.gate(&self.target);
         let mut attempt = 0;
         loop {
-            match self.connect_once(&gate).await {
+            match self.connect_once().await {
                 Err(failure) if failure.is_dropped && attempt + 1 < ATTEMPTS => {
                     tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
                 }
-                other => return other.map_err(|failure| failure.unreachable),
+                other => return other.map_err(|failure| self.own(failure)),
             }
         }
     }
 
-    async fn connect_once(&self, gate: &Semaphore) -> Result<Master, Failure> {
-        let _turn = gate.acquire().await.expect("the semaphore is never closed");
-        let number = self.shared.serial.fetch_add(1, Ordering::Relaxed);
-        Master::start(
-            &self.shared.folder,
-            number,
-            &self.target,
-            self.shared.connect_timeout,
-        )
-        .await
+    async fn connect_once(&self) -> Result<Master, Failure> {
+        let through = self.way.stand(&self.shared).await?;
+        self.shared.connect(&self.target, through.as_ref()).await
+    }
+
+    /// A failure as one of this host: that of a jump host belongs to all behind it.
+    fn own(&self, failure: Failure) -> Unreachable {
+        Unreachable {
+            host: self.target.host.clone(),
+            ..failure.unreachable
+        }
     }
 }
 
