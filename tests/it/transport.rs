@@ -16,6 +16,7 @@ use sshd::Sshd;
 mod commands;
 mod held;
 mod jump;
+mod keys;
 mod life;
 mod live;
 mod password;
