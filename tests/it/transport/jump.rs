@@ -162,11 +162,11 @@ fn crowd(first: &Sshd, second: &Sshd, target: &Sshd) -> Vec<Host> {
         .map(|jump| format!("127.0.0.1:{}", jump.port))
         .into();
     let names = (0..12).map(|number| format!("h{number}"));
-    let named = names.map(|name| Host {
+    let all = names.map(|name| Host {
         name,
         ..host.clone()
     });
-    named.collect()
+    all.collect()
 }
 
 #[tokio::test]
@@ -214,11 +214,11 @@ async fn hosts_behind_a_jump_host_of_the_users_configuration_that_drops_handshak
     let (jump, target) = (Sshd::start("MaxStartups 3:100:3"), Sshd::start(""));
     let host = alias(jump.port, &jump, &target);
     let names = (0..12).map(|number| format!("h{number}"));
-    let named = names.map(|name| Host {
+    let all = names.map(|name| Host {
         name,
         ..host.clone()
     });
-    let hosts: Vec<Host> = named.collect();
+    let hosts: Vec<Host> = all.collect();
     let reach = Reach::new(&hosts);
     let all = hosts
         .iter()
