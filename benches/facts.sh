@@ -34,15 +34,16 @@ printf '%s\n' "$hosts" >"$work/hosts"
 (cd "$here/../src/facts" && cat lib.sh page.sh observe.sh gather.sh && echo 'gather "$@"') >"$work/gather"
 
 by_ssh() {
-    xargs -P "$forks" -I HOST sh -c "ssh -F '$config' -o BatchMode=yes ops@HOST sudo sh -s -- /usr/local/bin /opt/etcd \
+    inside xargs -P "$forks" -I HOST sh -c "ssh -F '$config' -o BatchMode=yes ops@HOST sudo sh -s -- /usr/local/bin /opt/etcd \
         http://127.0.0.1:2379 \"''\" \"''\" \"''\" /var/lib/etcd /var/backups/etcd etcd.service $release \
         /etc/systemd/system/etcd.service.d/90-runner-snapshot.conf <'$work/gather' >'$work/HOST.said'" <"$work/hosts"
 }
 by_ansible() {
-    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXX") "$venv/bin/ansible" -i "$work/hosts.ini" -f "$forks" -b -m setup all)
+    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXX") \
+        inside "$venv/bin/ansible" -i "$work/hosts.ini" -f "$forks" -b -m setup all)
 }
 by_runner() {
-    BENCH_MARK=$work "$runner" check -i "$inventory" -e "releases.source=$releases" --to "$release" -f "$forks" \
+    inside "$runner" check --ssh-config "$config" -i "$inventory" -e "releases.source=$releases" --to "$release" -f "$forks" \
         --state-dir "$work/state"
 }
 timed() {
@@ -67,7 +68,8 @@ while [ $round -lt "$rounds" ]; do
     echo "runner, ssh, ansible -m setup: $own $ssh $ansible ms"
     echo "$own $ssh $ansible" >>"$work/rounds"
 done
-by_runner >"$work/out" 2>"$work/err" &
+BENCH_MARK=$work nsenter --net="$namespace" "$runner" check --ssh-config "$config" -i "$inventory" \
+    -e "releases.source=$releases" --to "$release" -f "$forks" --state-dir "$work/state" >"$work/out" 2>"$work/err" &
 python3 "$here/memory.py" $! "BENCH_MARK=$work" | {
     read -r own others number
     echo "runner held $own MiB, its up to $number children $others MiB"

@@ -9,8 +9,8 @@ trap 'exit 130' INT TERM
 now() { date +%s%3N; }
 gone() { "$runner" rehearse --destroy >/dev/null 2>&1; }
 
-# lab RELEASE ARGUMENT...: boots a lab whose clusters run RELEASE. Sets inventory, folder, config, hosts (addresses) and
-# releases: a folder with newer releases, too.
+# lab RELEASE ARGUMENT...: boots a lab whose clusters run RELEASE. Sets inventory, folder, hosts (addresses), releases (a
+# folder with newer releases, too), and config: an ssh configuration for whoever is inside the lab's network.
 lab() {
     lab_release=$1
     shift
@@ -19,17 +19,22 @@ lab() {
         { cat "$work/lab.err" >&2; exit 1; }
     inventory=$(sed -n 's/.*runner status -i //p' "$work/lab")
     folder=$(dirname "$inventory")
+    releases=${RUNNER_RELEASES:-$folder/releases}
+    namespace=$(sed -n 's/.*nsenter --net=\([^ ]*\) .*/\1/p' "$folder/ssh_config")
+    config=$work/ssh_config
+    grep -v ProxyCommand "$folder/ssh_config" >"$config"
     # shellcheck disable=SC2034 # for whoever sources this
-    config=$folder/ssh_config releases=${RUNNER_RELEASES:-$folder/releases}
-    # shellcheck disable=SC2034
     hosts=$(sed -n 's/^address = "\(.*\)"/\1/p' "$inventory")
 }
+
+# inside COMMAND...: runs it in the lab's network, where hosts are reached without a proxy: not every tool gets on with one.
+inside() { nsenter --net="$namespace" "$@"; }
 
 # upgrade_by_runner VERSION: upgrades the lab, and prints the milliseconds until the last member is settled; etcd's own
 # tick, which no tool can hurry, is left out.
 upgrade_by_runner() {
     begin=$(now)
-    "$runner" upgrade --yes -i "$inventory" -e "releases.source=$releases" --to "$1" --output json \
+    inside "$runner" upgrade --ssh-config "$config" --yes -i "$inventory" -e "releases.source=$releases" --to "$1" --output json \
         --acknowledge SINGLE_MEMBER --state-dir "$work/state" >"$work/runner" 2>"$work/runner.err" ||
         { cat "$work/runner.err" >&2; exit 1; }
     python3 - "$work/runner" $(($(now) - begin)) <<'PY'

@@ -48,18 +48,19 @@ timed() {
 check() {
     # shellcheck disable=SC2086 # one word a host
     for host in $hosts; do
-        seen=$(ssh -F "$config" "ops@$host" curl -s http://127.0.0.1:2379/version)
+        seen=$(inside ssh -F "$config" "ops@$host" curl -s http://127.0.0.1:2379/version)
         case $seen in *"\"etcdserver\":\"$to\""*) ;; *) echo "$host: $seen" >&2; exit 1 ;; esac
     done
     gone
 }
 
 by_pyinfra() {
-    (cd "$here/peers" && PEER_CONFIG=$config PEER_WORK=$work PEER_RELEASE=$to \
-        "$venv/bin/pyinfra" -y "$work/inventory.py" pyinfra_deploy.py)
+    (cd "$here/peers" && PEER_CONFIG=$config PEER_KEY=$folder/key PEER_KNOWN=$folder/known_hosts \
+        PEER_WORK=$work PEER_RELEASE=$to inside "$venv/bin/pyinfra" -y "$work/inventory.py" pyinfra_deploy.py)
 }
 by_ansible() {
-    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXX") "$venv/bin/ansible-playbook" -i "$work/hosts.ini" ansible_playbook.yml)
+    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXX") \
+        inside "$venv/bin/ansible-playbook" -i "$work/hosts.ini" ansible_playbook.yml)
 }
 by_mitogen() {
     ANSIBLE_STRATEGY_PLUGINS=$mitogen/plugins/strategy ANSIBLE_STRATEGY=mitogen_linear by_ansible

@@ -12,9 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 slow_links() {
-    namespace=$(sed -n 's/.*nsenter --net=\([^ ]*\) .*/\1/p' "$config")
-    for link in $(nsenter --net="$namespace" ip -o link | sed -n 's/^[0-9]*: \(vb-[^@:]*\).*/\1/p'); do
-        nsenter --net="$namespace" tc qdisc add dev "$link" root tbf rate "$rate" burst 64kb latency 200ms
+    for link in $(inside ip -o link | sed -n 's/^[0-9]*: \(vb-[^@:]*\).*/\1/p'); do
+        inside tc qdisc add dev "$link" root tbf rate "$rate" burst 64kb latency 200ms
     done
 }
 
@@ -22,7 +21,7 @@ by_scp() {
     begin=$(now)
     pids=
     for host in $hosts; do
-        (cd "$releases/$to" && exec scp -q -F "$config" etcd etcdctl etcdutl "ops@$host:/tmp/") &
+        (cd "$releases/$to" && inside scp -q -F "$config" etcd etcdctl etcdutl "ops@$host:/tmp/") &
         pids="$pids $!"
     done
     for pid in $pids; do wait "$pid"; done
@@ -31,7 +30,7 @@ by_scp() {
 
 by_runner() {
     begin=$(now)
-    "$runner" upgrade --yes -i "$inventory" -e "releases.source=$releases" --to "$to" --output json \
+    inside "$runner" upgrade --ssh-config "$config" --yes -i "$inventory" -e "releases.source=$releases" --to "$to" --output json \
         --state-dir "$work/state" >"$work/runner" 2>"$work/runner.err" || { cat "$work/runner.err" >&2; exit 1; }
     staging=$(python3 - "$work/runner" "$begin" <<'PY'
 import datetime, json, sys
