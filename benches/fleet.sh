@@ -18,34 +18,6 @@ while [ $cluster -lt "$clusters" ]; do
         $cluster $cluster "$members" $cluster "$members"
 done >"$work/shape.toml"
 
-# Samples a process and those that it started, four times a second until it is gone. What ssh leaves in the background
-# is nobody's child, so they are known by a variable that they inherit.
-watch_memory() {
-    python3 - "$1" "BENCH_MARK=$work" <<'PY'
-import os, sys, time
-runner, mark = sys.argv[1], sys.argv[2].encode()
-def kib(pid, key):
-    try:
-        with open(f"/proc/{pid}/status") as lines:
-            return sum(int(line.split()[1]) for line in lines if line.startswith(key))
-    except OSError:
-        return 0
-def is_marked(pid):
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as environ:
-            return mark in environ.read().split(b"\0")
-    except OSError:
-        return False
-own = others = number = 0
-while kib(runner, "VmRSS"):
-    own = max(own, kib(runner, "VmHWM"))
-    below = [p for p in os.listdir("/proc") if p.isdigit() and p != runner and is_marked(p)]
-    others, number = max(others, sum(kib(p, "VmRSS") for p in below)), max(number, len(below))
-    time.sleep(0.25)
-print(own // 1024, others // 1024, number)
-PY
-}
-
 measure() {
     "$runner" rehearse --keep -i "$work/shape.toml" --from "$from" --to "$from" >"$work/lab" 2>"$work/lab.err" ||
         { cat "$work/lab.err" >&2; exit 1; }
@@ -55,7 +27,7 @@ measure() {
     BENCH_MARK=$work "$runner" upgrade --yes -q -i "$inventory" -e "releases.source=$releases" --to "$to" --max-clusters "$1" \
         --acknowledge SINGLE_MEMBER --state-dir "$work/state" >"$work/out" 2>"$work/err" &
     run=$!
-    watch_memory $run >"$work/memory"
+    python3 "$(dirname "$0")/memory.py" $run "BENCH_MARK=$work" >"$work/memory"
     wait $run || { cat "$work/out" "$work/err" >&2; exit 1; }
     took=$(($(date +%s%3N) - begin))
     "$runner" rehearse --destroy >/dev/null 2>&1

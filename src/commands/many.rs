@@ -120,9 +120,15 @@ pub fn shows_plans(session: &Session<'_>) -> bool {
     session.selected.len() == 1 || session.context.global.verbose > 0
 }
 
-/// The clusters in one table: from, to, hosts and findings.
-pub fn table(drafts: &[Draft<'_>], refused: &BTreeSet<String>, paint: Paint) -> String {
-    let mut table = Table::new(&["CLUSTER", "FROM", "TO", "HOSTS", "FINDINGS"]);
+/// The clusters in one table: from, to, hosts and findings; folded to the columns of a terminal.
+pub fn table(
+    drafts: &[Draft<'_>],
+    refused: &BTreeSet<String>,
+    paint: Paint,
+    columns: Option<usize>,
+) -> String {
+    let mut table =
+        Table::new(&["CLUSTER", "FROM", "TO", "HOSTS", "FINDINGS"]).for_terminal(columns);
     for (selected, draft) in drafts {
         let name = &selected.cluster.name;
         let (from, to, hosts) = match draft {

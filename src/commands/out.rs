@@ -7,6 +7,7 @@ use crate::error::Failure;
 use crate::report::json::Json;
 use crate::report::lines::Lines;
 use crate::report::progress::Bars;
+use crate::report::terminal::size;
 use crate::report::text::Paint;
 use crate::report::{Reporter, colours};
 
@@ -72,6 +73,11 @@ pub fn object(object: &impl serde::Serialize) {
 pub fn talk(text: &str) {
     let mut out = io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The columns of a stream that is a terminal.
+pub fn columns(stream: &impl IsTerminal) -> Option<usize> {
+    stream.is_terminal().then(|| size().columns)
 }
 
 /// What `auto` means here. With JSON on stdout, talk would only get in the way, unless stderr is a screen of its own.

@@ -58,7 +58,9 @@ async fn all(session: &Session<'_>, telling: &Telling<'_>, goal: &Goal) -> Resul
         }
     }
     if drafts.len() > 1 && !session.context.json() {
-        out::data(&table(&drafts, &refused, session.context.out.stdout));
+        let columns = out::columns(&std::io::stdout());
+        let paint = session.context.out.stdout;
+        out::data(&table(&drafts, &refused, paint, columns));
     }
     if let Some(failure) = together(failures) {
         return Err(failure);

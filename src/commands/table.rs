@@ -1,4 +1,5 @@
-//! Plain tables: columns as wide as their widest cell, two spaces between, nothing after the last.
+//! Plain tables: columns as wide as their widest cell, two spaces between, nothing after the last. On a terminal the last
+//! column goes on below itself where it is too long.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,11 @@ use crate::report::text::Paint;
 pub struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
+    columns: Option<usize>,
 }
+
+/// The least that a folded column has: on terminals that are too narrow even for that, the terminal folds.
+const LEAST: usize = 16;
 
 impl Table {
     /// A table with these headings.
@@ -17,7 +22,14 @@ impl Table {
         Self {
             head: head.iter().map(|&cell| cell.to_owned()).collect(),
             rows: Vec::new(),
+            columns: None,
         }
+    }
+
+    /// The same for a terminal of so many columns; `None`: for whoever reads line by line.
+    #[must_use]
+    pub fn for_terminal(self, columns: Option<usize>) -> Self {
+        Self { columns, ..self }
     }
 
     /// Adds a row.
@@ -36,9 +48,31 @@ impl Table {
         let mut text = String::new();
         let _ = writeln!(text, "{}", paint.bold(&line(&self.head, &widths)));
         for row in &self.rows {
-            let _ = writeln!(text, "{}", line(row, &widths));
+            for cells in self.folded(row, &widths) {
+                let _ = writeln!(text, "{}", line(&cells, &widths));
+            }
         }
         text
+    }
+
+    /// A row as the rows that it takes.
+    fn folded(&self, row: &[String], widths: &[usize]) -> Vec<Vec<String>> {
+        let Some((last, others)) = row.split_last() else {
+            return Vec::new();
+        };
+        let before = widths[..others.len()].iter().map(|width| width + 2);
+        let room = self
+            .columns
+            .map_or(usize::MAX, |columns| columns.saturating_sub(before.sum()));
+        let pieces = fold(last, room.max(LEAST)).into_iter().enumerate();
+        let row = |(at, piece)| {
+            let others = others.iter().map(|cell| match at {
+                0 => cell.clone(),
+                _ => String::new(),
+            });
+            others.chain([piece]).collect()
+        };
+        pieces.map(row).collect()
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -61,9 +95,50 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     padded.join("  ").trim_end().to_owned()
 }
 
+/// Breaks a text after words, so that no piece is wider than `room` unless it is one word.
+fn fold(text: &str, room: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for word in text.split(' ') {
+        let piece = pieces.last_mut().expect("there is always one");
+        let width = piece.chars().count() + 1 + word.chars().count();
+        if piece.is_empty() {
+            word.clone_into(piece);
+        } else if width <= room {
+            piece.push(' ');
+            piece.push_str(word);
+        } else {
+            pieces.push(word.to_owned());
+        }
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_a_terminal_a_long_last_cell_goes_on_below_itself_and_in_a_pipe_it_is_one_line() {
+        let long = "refused: DISK_FREE, MEMBER_DOWN, VERSION_SKEW";
+        let table = || {
+            let mut table = Table::new(&["CLUSTER", "FINDINGS"]);
+            table.row(["dead".to_owned(), long.to_owned()]);
+            table
+        };
+        let folded = table().for_terminal(Some(40)).text();
+        let wanted = "CLUSTER  FINDINGS\n\
+                      dead     refused: DISK_FREE,\n         \
+                      MEMBER_DOWN, VERSION_SKEW\n";
+        assert_eq!(folded, wanted);
+        assert!(folded.lines().all(|line| line.len() <= 40));
+        assert_eq!(table().text().lines().count(), 2);
+        assert!(
+            table()
+                .for_terminal(Some(3))
+                .text()
+                .contains("MEMBER_DOWN,")
+        );
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

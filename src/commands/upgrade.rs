@@ -115,7 +115,9 @@ fn tell(session: &Session<'_>, drafts: &[Draft<'_>], refusals: &BTreeMap<String,
     if drafts.len() > 1 && !is_unseen(session) {
         let refused: BTreeSet<String> = refusals.keys().cloned().collect();
         let paint = session.context.out.stderr;
-        session.voice.say(many::table(drafts, &refused, paint));
+        let columns = out::columns(&std::io::stderr());
+        let table = many::table(drafts, &refused, paint, columns);
+        session.voice.say(table);
     }
 }
 

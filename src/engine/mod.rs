@@ -150,6 +150,7 @@ impl Engine {
         } else if let Err(no) = self.lock(cluster, plan).await {
             ending::not_begun(self, cluster, plan, &no).await
         } else {
+            let _near = Near::to(cluster, &*self.transport);
             let end = self.hop(cluster, plan, gate, &ledger).await;
             ending::tell(self, cluster, plan, &ledger, end).await
         };
@@ -263,6 +264,32 @@ impl Engine {
             }
         }
         worst
+    }
+}
+
+/// While this lives, the transport expects commands for a cluster's hosts.
+struct Near<'a> {
+    cluster: &'a Cluster,
+    transport: &'a dyn Transport,
+}
+
+impl<'a> Near<'a> {
+    fn to(cluster: &'a Cluster, transport: &'a dyn Transport) -> Self {
+        let near = Self { cluster, transport };
+        near.expect(true);
+        near
+    }
+
+    fn expect(&self, more: bool) {
+        for host in &self.cluster.hosts {
+            self.transport.expect(&host.name, more);
+        }
+    }
+}
+
+impl Drop for Near<'_> {
+    fn drop(&mut self) {
+        self.expect(false);
     }
 }
 

@@ -15,24 +15,29 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::folder::Folder;
-use self::link::{Link, Shared};
+use self::link::Link;
+use self::shared::Shared;
 use self::words::Target;
 use super::{Command, Output, Stage, Transport, Unreachable};
 use crate::inventory::Host;
 use crate::secret::Secret;
 
+mod ahead;
 mod answer;
 mod channel;
 mod config;
 mod counted;
 mod escalation;
 mod folder;
+mod gate;
 mod lines;
 mod link;
 mod master;
 mod place;
 mod quote;
 mod remote;
+mod shared;
+mod way;
 mod words;
 
 /// Limits and places.
@@ -70,7 +75,7 @@ pub struct NoFolder(#[from] std::io::Error);
 /// Connects to a host when a command for it is first run, keeps the connection, and connects again after a loss.
 /// Nothing is left behind when it is closed or dropped, nor when the process is killed.
 pub struct Ssh {
-    links: BTreeMap<String, Link>,
+    links: BTreeMap<String, Arc<Link>>,
     folder: Arc<Mutex<Folder>>,
 }
 
@@ -114,13 +119,13 @@ impl Ssh {
     }
 }
 
-fn link(host: &Host, shared: &Arc<Shared>) -> Link {
+fn link(host: &Host, shared: &Arc<Shared>) -> Arc<Link> {
     let target = Target {
         host: host.name.clone(),
         address: host.address.clone(),
         ssh: host.ssh.clone(),
     };
-    Link::new(target, host.escalation, Arc::clone(shared))
+    Arc::new(Link::new(target, host.escalation, Arc::clone(shared)))
 }
 
 #[async_trait]
@@ -134,6 +139,12 @@ impl Transport for Ssh {
                 said: String::new(),
                 hint: "the host is not in the inventory that this run was started with".into(),
             }),
+        }
+    }
+
+    fn expect(&self, host: &str, more: bool) {
+        if let Some(link) = self.links.get(host) {
+            link.expect(more);
         }
     }
 }

@@ -14,20 +14,23 @@ use serde_json::Value;
 use crate::common::run::{Ran, begin, finish, installed, runner, running};
 use crate::common::{Cluster, boot, releases, version};
 
-const OLD: &str = "3.4.23";
-const NEW: &str = "3.5.16";
+/// What fleets run at first.
+pub const OLD: &str = "3.4.23";
+/// What their inventory asks for.
+pub const NEW: &str = "3.5.16";
 
 /// How many clusters the large fleet has; `RUNNER_E2E_CLUSTERS` says otherwise.
 const CLUSTERS: usize = 7;
 
 /// A cluster to bring up: its name, its number of members and its release.
-struct Wish {
+pub struct Wish {
     name: String,
     members: usize,
     from: &'static str,
 }
 
-fn wish(name: &str, members: usize, from: &'static str) -> Wish {
+/// Wishes for a cluster.
+pub fn wish(name: &str, members: usize, from: &'static str) -> Wish {
     let name = name.to_owned();
     Wish {
         name,
@@ -38,12 +41,18 @@ fn wish(name: &str, members: usize, from: &'static str) -> Wish {
 
 /// Brings up these clusters side by side; the inventory asks for [`NEW`].
 fn fleet(wishes: &[Wish]) -> Cluster {
+    fleet_beside(&[], wishes)
+}
+
+/// The same, with these further hosts in the lab, which are in no cluster.
+pub fn fleet_beside(others: &[&str], wishes: &[Wish]) -> Cluster {
     let shape = Shape {
         clusters: wishes.iter().map(shape).collect(),
         backup: None,
     };
     let at_hand = releases(&[&version(OLD), &version(NEW)]);
-    let hosts = shape.hosts();
+    let others = others.iter().map(|&name| name.to_owned());
+    let hosts: Vec<String> = others.chain(shape.hosts()).collect();
     let lab = boot(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
     let folder = lab.folder().join("releases");
     found::gather(&at_hand, &folder).unwrap();

@@ -12,6 +12,7 @@ mod exec;
 mod faults;
 mod fleet;
 mod hosts;
+mod jumps;
 mod lab;
 mod locks;
 mod password;

@@ -13,9 +13,11 @@ use runner::transport::{Command, Input, Output, Sink, Stage, Transport as _, Unr
 
 use sshd::Sshd;
 
+mod ahead;
 mod commands;
 mod held;
 mod jump;
+mod keys;
 mod life;
 mod live;
 mod password;

@@ -1,7 +1,8 @@
 //! Releases on a host: keep the installed one, stage a new one, switch to a staged one.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -209,7 +210,7 @@ pub(crate) async fn stage(
     let uploads = missing
         .iter()
         .map(|(name, sha256)| Upload::new(task, version, name, sha256, slow));
-    let uploads = try_join_all(uploads).await?;
+    let uploads: Vec<Upload> = uploads.collect::<Result<_, _>>()?;
     if uploads.is_empty() {
         return Ok(unchanged(format!("{version} is staged already")));
     }
@@ -255,41 +256,48 @@ async fn lacking<'f>(
 struct Upload<'a> {
     name: &'a str,
     sha256: &'a str,
-    path: PathBuf,
+    source: &'a Path,
     packed: bool,
-    bytes: u64,
+    /// How much is sent, once that is known: after the packing, which takes seconds for the largest.
+    bytes: OnceLock<u64>,
     meter: Meter,
 }
 
 impl<'a> Upload<'a> {
-    async fn new(
-        task: &Task<'_>,
+    fn new(
+        task: &Task<'a>,
         version: &Version,
         name: &'a str,
         sha256: &'a str,
         packed: bool,
     ) -> Result<Self, Failure> {
-        let Some(path) = task.turn.engine.binaries.get(sha256) else {
+        let Some(source) = task.turn.engine.binaries.get(sha256) else {
             return Err(Failure::because(format!(
                 "no binary with SHA-256 {sha256} for `{name}` {version} on this machine"
             )));
         };
-        let (path, bytes) = if packed {
-            let packs = &task.turn.engine.packs;
-            local(packs.packed(sha256, path).await, path)?
-        } else {
-            // Only shown; a file that cannot be read fails when it is sent.
-            let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-            (path.to_owned(), bytes)
-        };
         Ok(Self {
             name,
             sha256,
-            path,
+            source,
             packed,
-            bytes,
+            bytes: OnceLock::new(),
             meter: Meter::default(),
         })
+    }
+
+    /// The file to send. The smaller ones are on their way while a larger one is still packed.
+    async fn file(&self, task: &Task<'_>) -> Result<PathBuf, Failure> {
+        let (path, bytes) = if self.packed {
+            let packs = &task.turn.engine.packs;
+            local(packs.packed(self.sha256, self.source).await, self.source)?
+        } else {
+            // Only shown; a file that cannot be read fails when it is sent.
+            let bytes = std::fs::metadata(self.source).map_or(0, |file| file.len());
+            (self.source.to_owned(), bytes)
+        };
+        let _ = self.bytes.set(bytes);
+        Ok(path)
     }
 
     async fn send(
@@ -305,7 +313,7 @@ impl<'a> Upload<'a> {
             self.sha256.to_owned(),
             if self.packed { "gzip" } else { "cat" }.to_owned(),
         ]);
-        command.input = Input::File(self.path.clone());
+        command.input = Input::File(self.file(task).await?);
         command.meter = Some(self.meter.clone());
         task.ask(command).await?;
         // Another upload beside this one may yet fail, and the step then tells nothing of this one.
@@ -323,16 +331,17 @@ async fn tell(task: &Task<'_>, uploads: &[Upload<'_>]) -> Failure {
         ""
     };
     let what = format!("sending {}{how}", names.join(", "));
-    let all = uploads.iter().map(|upload| upload.bytes).sum();
     let mut told = None;
     loop {
+        let all: Option<u64> = uploads.iter().map(|one| one.bytes.get().copied()).sum();
         let done = uploads.iter().map(|upload| upload.meter.bytes()).sum();
-        if told != Some(done)
+        if let Some(all) = all
+            && told != Some(done)
             && let Err(failure) = task.transferred(&what, done, all)
         {
             return failure;
         }
-        told = Some(done);
+        told = all.map(|_| done);
         sleep(TOLD_EVERY).await;
     }
 }

@@ -1,8 +1,8 @@
 //! The private ssh configuration of one host: our options first, then the user's own configuration.
 //!
 //! A file rather than `-o` options, because ssh hands `-F` on to the processes that it starts for `ProxyJump`, so
-//! that jump hosts of the user's configuration obey the same rules. Jump hosts of the inventory get a file each and
-//! are joined by `ProxyCommand`, so that what each of them says is kept apart.
+//! that jump hosts of the user's configuration obey the same rules. Jump hosts of the inventory are connections of their
+//! own; what is behind them goes through their control sockets by `ProxyCommand`.
 
 use std::fmt::Write as _;
 use std::fs::Metadata;
@@ -10,13 +10,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::way::Through;
 use crate::inventory::{HostKeyPolicy, Ssh};
 
 /// How often an idle connection is probed. NAT boxes forget after a minute or more, and three missed answers end a
 /// dead connection within half a minute, well before any step's deadline.
 const ALIVE_INTERVAL_S: u32 = 10;
-/// What the authentication at a jump host may take.
-const JUMP_AUTHENTICATION_S: u64 = 10;
 /// Missed answers until the connection counts as lost.
 const ALIVE_MISSES: u32 = 3;
 
@@ -30,8 +29,8 @@ pub(super) struct Files {
     pub(super) log: PathBuf,
     /// What ssh's helpers, such as a `ProxyCommand` of the user's configuration, and banners say.
     pub(super) stderr: PathBuf,
-    /// Each jump host with the file that has its ssh's words.
-    pub(super) jumps: Vec<(String, PathBuf)>,
+    /// What the ssh says that goes through the last jump host's socket.
+    pub(super) proxy: PathBuf,
 }
 
 /// Writes the files for an attempt with this number, or says what in the settings cannot be used.
@@ -40,40 +39,32 @@ pub(super) fn write(
     number: u64,
     ssh: &Ssh,
     timeout: Duration,
+    through: Option<&Through>,
 ) -> Result<Files, String> {
     check_files(ssh)?;
     let user = includes(ssh, &folder.join(format!("{number}.u")))?;
-    let mut proxy = String::new();
-    let mut jumps = Vec::new();
-    for (index, jump) in ssh.jump.iter().enumerate() {
-        let file = |kind: &str| folder.join(format!("{number}.{}.{kind}", index + 1));
-        let (config, log) = (file("c"), file("l"));
-        let common = common(ssh, timeout, index)?;
-        save(&config, &format!("Host *\n{common}{proxy}{user}"))?;
-        proxy = proxy_line(&config, &log, &Jump::parse(jump)?);
-        jumps.push((jump.clone(), log));
-    }
-    let common = common(ssh, timeout, ssh.jump.len())?;
     let file = |kind: &str| folder.join(format!("{number}.{kind}"));
-    save(&file("c"), &format!("Host *\n{common}{proxy}{user}"))?;
-    Ok(Files {
+    let files = Files {
         socket: file("s"),
         config: file("c"),
         log: file("l"),
         stderr: file("e"),
-        jumps,
-    })
+        proxy: file("p"),
+    };
+    let common = common(ssh, timeout)?;
+    let proxy = through.map(|through| proxy_line(through, &files.proxy));
+    let text = format!("Host *\n{common}{}{user}", proxy.unwrap_or_default());
+    save(&files.config, &text)?;
+    Ok(files)
 }
 
 /// Options for destination and jump hosts. ssh takes the first value it meets, so these win over the user's.
-/// Behind jump hosts the time to connect includes theirs, so that the one that hangs is the first to complain.
-fn common(ssh: &Ssh, timeout: Duration, jumps: usize) -> Result<String, String> {
+fn common(ssh: &Ssh, timeout: Duration) -> Result<String, String> {
     let policy = match ssh.host_key_policy {
         HostKeyPolicy::Strict => "yes",
         HostKeyPolicy::AcceptNew => "accept-new",
     };
-    let jumps = jumps as u64;
-    let seconds = timeout.as_secs().max(1) * (jumps + 1) + JUMP_AUTHENTICATION_S * jumps;
+    let seconds = timeout.as_secs().max(1);
     let mut text = format!(
         "BatchMode yes\nStrictHostKeyChecking {policy}\nConnectTimeout {seconds}\nConnectionAttempts 1\n\
          ServerAliveInterval {ALIVE_INTERVAL_S}\nServerAliveCountMax {ALIVE_MISSES}\n\
@@ -148,34 +139,30 @@ fn value(path: &Path) -> Result<String, String> {
     Ok(format!("\"{text}\""))
 }
 
-/// The line that reaches the next host through this jump host. It is run by the user's shell, whichever that is.
-fn proxy_line(config: &Path, log: &Path, jump: &Jump) -> String {
-    let mut line = format!(
-        "ProxyCommand ssh -F {} -E {} -W '[%h]:%p'",
-        config.display(),
-        log.display()
-    );
-    if let Some(user) = &jump.user {
-        let _ = write!(line, " -l '{}'", user.replace('%', "%%"));
-    }
-    if let Some(port) = jump.port {
-        let _ = write!(line, " -p {port}");
-    }
-    let _ = writeln!(line, " -- '{}'", jump.host.replace('%', "%%"));
-    line
+/// The line that goes through the socket of a jump host. It is run by the user's shell, whichever that is. Without that
+/// socket ssh would go there by itself: a proxy that fails keeps it from that.
+fn proxy_line(through: &Through, log: &Path) -> String {
+    format!(
+        "ProxyCommand ssh -F none -E {} -o ProxyCommand=false -S {} -W '[%h]:%p' -- runner\n",
+        log.display(),
+        through.socket.display(),
+    )
 }
 
 /// A jump host as `ssh -J` takes it.
 #[derive(Debug, PartialEq, Eq)]
-struct Jump {
-    user: Option<String>,
-    host: String,
-    port: Option<u16>,
+pub(super) struct Jump {
+    /// The login user; ssh's configuration decides if left out.
+    pub(super) user: Option<String>,
+    /// A name, an address or an alias.
+    pub(super) host: String,
+    /// The port.
+    pub(super) port: Option<u16>,
 }
 
 impl Jump {
     /// Reads `[ssh://][user@]host[:port]`; an IPv6 address with a port stands in brackets.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let bad = || format!("`{text}` is not a jump host; write `[user@]host[:port]`");
         let rest = text.strip_prefix("ssh://").unwrap_or(text);
         let (user, place) = rest
@@ -262,7 +249,7 @@ mod tests {
             known_hosts: Some("/x y/known".into()),
             ..Ssh::default()
         };
-        let files = write(folder.path(), 3, &ssh, Duration::from_secs(7)).unwrap();
+        let files = write(folder.path(), 3, &ssh, Duration::from_secs(7), None).unwrap();
         let out = std::process::Command::new("ssh")
             .arg("-F")
             .arg(&files.config)
@@ -297,31 +284,39 @@ mod tests {
             identity_file: Some("/nowhere/key".into()),
             ..Ssh::default()
         };
-        let said = write(Path::new("/"), 1, &ssh, Duration::from_secs(1))
+        let said = write(Path::new("/"), 1, &ssh, Duration::from_secs(1), None)
             .err()
             .unwrap();
         assert!(said.starts_with("/nowhere/key: No such file"), "{said}");
     }
 
     #[test]
-    fn each_jump_host_reaches_the_next_through_the_one_before() {
+    fn what_is_behind_a_jump_host_goes_through_its_socket_whatever_the_user_configured() {
         let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own");
+        std::fs::write(&own, "ProxyJump elsewhere\nProxyCommand elsewhere\n").unwrap();
         let ssh = Ssh {
-            jump: vec!["ops@a:2222".into(), "b".into()],
+            jump: vec!["bastion".into()],
+            config: Some(own),
             ..Ssh::default()
         };
-        let files = write(folder.path(), 5, &ssh, Duration::from_secs(1)).unwrap();
-        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-        assert!(!read("5.1.c").contains("ProxyCommand"));
-        assert!(read("5.2.c").contains("5.1.l -W '[%h]:%p' -l 'ops' -p 2222 -- 'a'\n"));
-        assert!(read("5.c").contains("5.2.l -W '[%h]:%p' -- 'b'\n"));
-        assert_eq!(
-            files
-                .jumps
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>(),
-            ["ops@a:2222", "b"]
+        let through = Through {
+            jump: "bastion".into(),
+            socket: "/f/1.s".into(),
+            log: "/f/1.l".into(),
+        };
+        let second = Duration::from_secs(1);
+        let files = write(folder.path(), 5, &ssh, second, Some(&through)).unwrap();
+        let mut asked = std::process::Command::new("ssh");
+        asked
+            .arg("-F")
+            .arg(&files.config)
+            .args(["-G", "--", "fd00::1"]);
+        let text = String::from_utf8(asked.output().unwrap().stdout).unwrap();
+        let wanted = "-o ProxyCommand=false -S /f/1.s -W '[%h]:%p' -- runner\n";
+        assert!(
+            text.contains(wanted) && !text.contains("elsewhere"),
+            "{text}"
         );
     }
 }

@@ -14,57 +14,67 @@ use openssh::Session;
 use tokio::process::Command;
 
 use super::config::{self, Files};
+use super::way::Through;
 use super::words::{self, Failure, Said, Target};
 use crate::transport::Stage;
 
-/// What key exchange and authentication may take at each host on the way beyond the time to connect: agents and slow hosts
-/// included.
+/// What key exchange and authentication may take beyond the time to connect: agents and slow hosts included.
 const AUTHENTICATION: Duration = Duration::from_secs(20);
+/// How long a master may take to say that it is alive.
+const ALIVE: Duration = Duration::from_secs(2);
 
 /// A connection that stands.
 pub(super) struct Master {
     /// The way to it.
     pub(super) session: Arc<Session>,
-    log: PathBuf,
+    /// Its control socket.
+    pub(super) socket: PathBuf,
+    /// What it says.
+    pub(super) log: PathBuf,
 }
 
 impl Master {
-    /// Connects once.
+    /// Connects once, through the last jump host if there is one.
     pub(super) async fn start(
         folder: &Path,
         number: u64,
         target: &Target,
         timeout: Duration,
+        through: Option<&Through>,
     ) -> Result<Self, Failure> {
-        let files = config::write(folder, number, &target.ssh, timeout)
+        let files = config::write(folder, number, &target.ssh, timeout, through)
             .map_err(|said| unusable(target, &said))?;
-        let jumps = u32::try_from(files.jumps.len()).unwrap_or(u32::MAX);
-        let limit = (timeout + AUTHENTICATION).saturating_mul(jumps.saturating_add(1));
         let mut command = command(&files, target).map_err(|said| unusable(target, &said))?;
+        let heard = Heard::new(&files, through);
         let mut child = command
             .spawn()
             .map_err(|error| not_started(target, &error))?;
+        let limit = timeout + AUTHENTICATION;
         match tokio::time::timeout(limit, child.wait()).await {
-            Ok(Ok(status)) if status.success() => {
-                let session = Session::resume_mux(files.socket.into_boxed_path(), None);
-                Ok(Self {
-                    session: Arc::new(session),
-                    log: files.log,
-                })
-            }
-            Ok(_) => Err(words::judge(target, &heard(&files))),
+            Ok(Ok(status)) if status.success() => Ok(Self {
+                session: Arc::new(Session::resume_mux(files.socket.clone().into(), None)),
+                socket: files.socket,
+                log: files.log,
+            }),
+            Ok(_) => Err(words::judge(target, &heard.said())),
             Err(_) => {
-                let mut said = heard(&files);
+                let mut said = heard.said();
+                let (address, limit) = (&target.address, limit.as_secs());
                 let _ = write!(
                     said.log,
-                    "
-Connection to {} timed out after {} s",
-                    target.address,
-                    limit.as_secs()
+                    "\nConnection to {address} timed out after {limit} s"
                 );
                 Err(words::judge(target, &said))
             }
         }
+    }
+
+    /// Whether its process and its connection are there, as far as it knows.
+    pub(super) async fn is_alive(&self) -> bool {
+        matches!(
+            tokio::time::timeout(ALIVE, self.session.check()).await,
+            Ok(Ok(()))
+        )
     }
 
     /// What ssh said since the connection stood: why it was lost.
@@ -100,16 +110,44 @@ fn command(files: &Files, target: &Target) -> Result<Command, String> {
     Ok(command)
 }
 
-/// Everything that was said.
-fn heard(files: &Files) -> Said {
-    Said {
-        jumps: files
-            .jumps
-            .iter()
-            .map(|(name, log)| (name.clone(), read(log)))
-            .collect(),
-        log: read(&files.log),
-        helpers: read(&files.stderr),
+/// Where what is said about one attempt is found.
+struct Heard<'a> {
+    files: &'a Files,
+    through: Option<&'a Through>,
+    /// How much the jump host's master had said before.
+    before: usize,
+}
+
+impl<'a> Heard<'a> {
+    fn new(files: &'a Files, through: Option<&'a Through>) -> Self {
+        let before = through.map_or(0, |through| read(&through.log).len());
+        Self {
+            files,
+            through,
+            before,
+        }
+    }
+
+    /// Everything that was said.
+    fn said(&self) -> Said {
+        Said {
+            jump: self
+                .through
+                .map(|through| (through.jump.clone(), self.of_jump(&through.log))),
+            log: read(&self.files.log),
+            helpers: read(&self.files.stderr),
+        }
+    }
+
+    /// What was said on the way through the jump host. Why it could not go on from there, its master alone says, and for
+    /// all that goes through it: that counts only if it did not go on.
+    fn of_jump(&self, log: &Path) -> String {
+        let own = read(&self.files.proxy);
+        if !own.contains(words::NOT_FORWARDED) {
+            return own;
+        }
+        let since = read(log).split_off(self.before);
+        format!("{since}{own}")
     }
 }
 
@@ -124,6 +162,7 @@ fn unusable(target: &Target, said: &str) -> Failure {
     Failure {
         unreachable: target.unreachable(Stage::Configuration, said, hint),
         is_dropped: false,
+        is_proxied: false,
     }
 }
 
@@ -132,5 +171,6 @@ fn not_started(target: &Target, error: &std::io::Error) -> Failure {
     Failure {
         unreachable: target.unreachable(Stage::Configuration, &format!("ssh: {error}"), hint),
         is_dropped: false,
+        is_proxied: false,
     }
 }

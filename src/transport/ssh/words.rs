@@ -25,20 +25,38 @@ pub(super) struct Target {
 /// Everything that was said while connecting.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// Each jump host of the inventory with the words of the ssh that reached it.
-    pub(super) jumps: Vec<(String, String)>,
+    /// The last jump host of the inventory, with the words of the ssh that went on from there.
+    pub(super) jump: Option<(String, String)>,
     /// The words of the ssh that reached the host.
     pub(super) log: String,
     /// Words of its helpers: processes for `ProxyJump` and `ProxyCommand` of the user's configuration, banners.
     pub(super) helpers: String,
 }
 
+/// What the ssh says that asks a jump host's master in vain.
+pub(super) const NOT_FORWARDED: &str = "forwarding request failed";
+
 /// A failure to connect.
+#[derive(Clone)]
 pub(super) struct Failure {
     /// For people.
     pub(super) unreachable: Unreachable,
     /// Whether the handshake was merely dropped, so that it is worth another attempt.
     pub(super) is_dropped: bool,
+    /// Whether that was behind a proxy of the user's configuration, which many hosts may have in common.
+    pub(super) is_proxied: bool,
+}
+
+impl Failure {
+    /// The same as one of the way to what is behind this jump host.
+    pub(super) fn on_the_way(mut self, jump: &str) -> Self {
+        let Unreachable { stage, hint, .. } = &mut self.unreachable;
+        if !matches!(stage, Stage::Jump(_)) {
+            *hint = format!("on the way to jump host `{jump}`, {stage}: {hint}");
+            *stage = Stage::Jump(jump.to_owned());
+        }
+        self
+    }
 }
 
 impl Target {
@@ -66,19 +84,13 @@ impl Target {
     }
 }
 
-/// Finds what failed. The jump host nearest to us that complains is the cause of everything after it.
+/// Finds what failed. The jump host is the cause of everything after it.
 pub(super) fn judge(target: &Target, said: &Said) -> Failure {
-    for (index, (jump, words)) in said.jumps.iter().enumerate() {
-        if let Some(failure) = judge_jump(
-            target,
-            jump,
-            said.jumps.get(index + 1).map(|(name, _)| name),
-            words,
-        ) {
-            return failure;
-        }
-    }
-    if let Some(failure) = judge_helpers(target, said) {
+    let of_jump = match &said.jump {
+        Some((jump, words)) => judge_jump(target, jump, words),
+        None => judge_helpers(target, said),
+    };
+    if let Some(failure) = of_jump {
         return failure;
     }
     let verdict = judge_words(target, &target.address, &said.log)
@@ -94,27 +106,30 @@ pub(super) fn judge(target: &Target, said: &Said) -> Failure {
     Failure {
         unreachable: target.unreachable(verdict.stage, &all, verdict.hint),
         is_dropped: verdict.is_dropped,
+        is_proxied: false,
     }
 }
 
-/// Judges what the ssh to one jump host of the inventory said; `next` is the jump host after it.
-fn judge_jump(target: &Target, jump: &str, next: Option<&String>, words: &str) -> Option<Failure> {
+/// Judges what was said at a jump host.
+fn judge_jump(target: &Target, jump: &str, words: &str) -> Option<Failure> {
     let failure = |stage, hint: String, is_dropped| {
         Some(Failure {
             unreachable: target.unreachable(stage, words, hint),
             is_dropped,
+            is_proxied: false,
         })
     };
     if let Some(reason) = after(words, "open failed: connect failed: ") {
-        let beyond = next.unwrap_or(&target.address);
+        let beyond = target.address.clone();
         let hint = format!(
             "jump host `{jump}` could not reach `{beyond}`: is the address right as seen from there, and does a firewall allow it?"
         );
-        return match next {
-            Some(next) => failure(Stage::Jump(next.clone()), hint, false),
-            None if is_lookup(reason) => failure(Stage::NameLookup(beyond.clone()), hint, false),
-            None => failure(Stage::Tcp(beyond.clone()), hint, false),
+        let stage = if is_lookup(reason) {
+            Stage::NameLookup(beyond)
+        } else {
+            Stage::Tcp(beyond)
         };
+        return failure(stage, hint, false);
     }
     if words.contains("administratively prohibited") {
         let hint = format!(
@@ -123,11 +138,7 @@ fn judge_jump(target: &Target, jump: &str, next: Option<&String>, words: &str) -
         return failure(Stage::Jump(jump.to_owned()), hint, false);
     }
     let verdict = judge_words(target, bare_host(jump), words)?;
-    let hint = format!(
-        "on the way to jump host `{jump}`, {}: {}",
-        verdict.stage, verdict.hint
-    );
-    failure(Stage::Jump(jump.to_owned()), hint, verdict.is_dropped)
+    failure(verdict.stage, verdict.hint, verdict.is_dropped).map(|failure| failure.on_the_way(jump))
 }
 
 /// Judges a jump of the user's own ssh configuration: our ssh then only knows that its proxy went away.
@@ -143,7 +154,8 @@ fn judge_helpers(target: &Target, said: &Said) -> Option<Failure> {
         return Some(behind_proxy(target, said));
     };
     let mut failure =
-        judge_jump(target, name, None, &said.helpers).unwrap_or_else(|| silent(target, name, said));
+        judge_jump(target, name, &said.helpers).unwrap_or_else(|| silent(target, name, said));
+    failure.is_proxied = true;
     let place = format!(
         "; see `ProxyJump` and `ProxyCommand` for `{}` in your ssh configuration",
         target.address
@@ -206,6 +218,7 @@ fn silent(target: &Target, name: &str, said: &Said) -> Failure {
     Failure {
         unreachable: target.unreachable(stage, "", hint),
         is_dropped: !has_words && !is_late,
+        is_proxied: true,
     }
 }
 

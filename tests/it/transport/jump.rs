@@ -1,5 +1,7 @@
 //! Hosts behind jump hosts.
 
+use futures_util::future::join_all;
+
 use super::*;
 use runner::inventory::Ssh as How;
 
@@ -146,4 +148,86 @@ async fn a_jump_of_the_users_configuration_that_fails_is_told_in_its_words() {
     assert!(matches!(&error.stage, Stage::Jump(_)), "{error:?}");
     assert!(error.said.contains("Connection refused"), "{}", error.said);
     assert!(error.hint.contains("ProxyJump"), "{}", error.hint);
+}
+
+/// A sshd that takes one connection at a time until it is logged in, and drops all others.
+const ONE_AT_A_TIME: &str = "MaxStartups 1:100:1";
+
+/// How many hosts a crowd has; `RUNNER_IT_JUMPED` says otherwise.
+const CROWD: usize = 12;
+
+/// Many hosts with sshds that are one, behind two jump hosts.
+fn crowd(first: &Sshd, second: &Sshd, target: &Sshd) -> Vec<Host> {
+    let count = std::env::var("RUNNER_IT_JUMPED").map_or(CROWD, |n| n.parse().unwrap());
+    behind(first, target);
+    let mut host = behind(second, target);
+    host.ssh.known_hosts = Some(target.knowing(&[first, second]));
+    host.ssh.jump = [first, second]
+        .map(|jump| format!("127.0.0.1:{}", jump.port))
+        .into();
+    let names = (0..count).map(|number| format!("h{number}"));
+    let all = names.map(|name| Host {
+        name,
+        ..host.clone()
+    });
+    all.collect()
+}
+
+#[tokio::test]
+async fn all_hosts_behind_two_jump_hosts_share_one_login_at_each_and_another_when_that_is_lost() {
+    let (first, second) = (Sshd::start(ONE_AT_A_TIME), Sshd::start(ONE_AT_A_TIME));
+    let target = Sshd::start("");
+    let hosts = crowd(&first, &second, &target);
+    let reach = Reach::new(&hosts);
+    for logins in 1..=2 {
+        let all = hosts
+            .iter()
+            .map(|host| reach.run(&host.name, read("echo $1").arg(&host.name)));
+        for (host, out) in hosts.iter().zip(join_all(all).await) {
+            assert_eq!(out.unwrap().text().trim(), host.name);
+        }
+        let seen = [&first, &second].map(|jump| jump.logged("Accepted publickey"));
+        assert_eq!(seen, [logins; 2]);
+        assert_eq!(target.logged("Accepted publickey"), logins * hosts.len());
+        first.sessions().into_iter().for_each(sshd::kill);
+        sshd::until("the hosts are lost", || target.sessions().is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_jump_host_that_fails_is_tried_once_for_all_who_wait_and_each_is_told() {
+    let (first, second) = (Sshd::start(""), Sshd::start(""));
+    let target = Sshd::start("");
+    let hosts = crowd(&first, &second, &target);
+    std::fs::write(second.path("authorized"), "").unwrap();
+    let reach = Reach::new(&hosts);
+    let all = hosts.iter().map(|host| reach.run(&host.name, read("true")));
+    for (host, out) in hosts.iter().zip(join_all(all).await) {
+        let error = out.unwrap_err();
+        assert_eq!(error.host, host.name);
+        assert_eq!(error.stage, Stage::Jump(host.ssh.jump[1].clone()));
+        assert!(error.said.contains("Permission denied"), "{error:?}");
+    }
+    let refused = second.logged("Connection closed by authenticating user");
+    assert_eq!((first.logged("Accepted publickey"), refused), (1, 1));
+}
+
+#[tokio::test]
+async fn hosts_behind_a_jump_host_of_the_users_configuration_that_drops_handshakes_are_all_reached()
+{
+    let (jump, target) = (Sshd::start("MaxStartups 3:100:3"), Sshd::start(""));
+    let host = alias(jump.port, &jump, &target);
+    let names = (0..12).map(|number| format!("h{number}"));
+    let all = names.map(|name| Host {
+        name,
+        ..host.clone()
+    });
+    let hosts: Vec<Host> = all.collect();
+    let reach = Reach::new(&hosts);
+    let all = hosts
+        .iter()
+        .map(|host| reach.run(&host.name, read("echo $1").arg(&host.name)));
+    for (host, out) in hosts.iter().zip(join_all(all).await) {
+        assert_eq!(out.unwrap().text().trim(), host.name);
+    }
 }

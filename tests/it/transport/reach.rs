@@ -1,5 +1,7 @@
 //! Reaching hosts, and what is said when that fails.
 
+use futures_util::future::join_all;
+
 use super::*;
 use runner::inventory::{HostKeyPolicy, Ssh as How};
 
@@ -246,23 +248,61 @@ async fn an_sshd_without_sessions_is_told() {
     assert!(error.hint.contains("MaxSessions"), "{error:?}");
 }
 
-/// Waits for all futures side by side.
-async fn join_all<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut all: Vec<_> = all.map(|f| (Box::pin(f), None)).collect();
-    std::future::poll_fn(|cx| {
-        for (future, out) in &mut all {
-            if out.is_none()
-                && let std::task::Poll::Ready(value) = future.as_mut().poll(cx)
-            {
-                *out = Some(value);
-            }
-        }
-        if all.iter().all(|(_, out)| out.is_some()) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    all.into_iter().filter_map(|(_, out)| out).collect()
+#[tokio::test]
+async fn a_host_with_an_ipv6_address_is_reached_directly_and_through_a_jump_host() {
+    let sshd = Sshd::start("ListenAddress ::1");
+    let key = std::fs::read_to_string(sshd.path("host.pub")).unwrap();
+    let known = format!("[127.0.0.1]:{0} {key}[::1]:{0} {key}", sshd.port);
+    std::fs::write(sshd.path("known"), known).unwrap();
+    let host = |name: &str, jump: Vec<String>| {
+        let ssh = How {
+            jump,
+            ..sshd.host(name).ssh
+        };
+        sshd::host(name, "::1", ssh)
+    };
+    let place = |address: &str| vec![format!("{address}:{}", sshd.port)];
+    let hosts = [
+        host("a", vec![]),
+        host("b", place("127.0.0.1")),
+        host("c", place("[::1]")),
+    ];
+    let reach = Reach::new(&hosts);
+    for name in ["a", "b", "c"] {
+        let seen = reach.run(name, read("echo $SSH_CONNECTION")).await.unwrap();
+        assert!(seen.text().starts_with("::1 "), "{name}: {}", seen.text());
+    }
+}
+
+#[tokio::test]
+async fn a_match_block_of_the_users_configuration_decides_what_the_inventory_leaves_out() {
+    let sshd = Sshd::start("SetEnv RIGHT=yes");
+    let other = Sshd::start("");
+    let text = format!(
+        "Host blue-* green-*\n HostName 127.0.0.1\n\
+         Match originalhost blue-* exec \"test %n = blue-1\"\n Port {}\n IdentityFile {}\n\
+         Match originalhost *\n Port {}\n IdentityFile {}\n",
+        sshd.port,
+        sshd.path("client").display(),
+        other.port,
+        sshd.path("client").display(),
+    );
+    std::fs::write(sshd.path("config"), text).unwrap();
+    let ssh = How {
+        known_hosts: Some(sshd.knowing(&[&other])),
+        config: Some(sshd.path("config")),
+        ..How::default()
+    };
+    let reach = Reach::new(&[
+        sshd::host("a", "blue-1", ssh.clone()),
+        sshd::host("b", "green-1", ssh),
+    ]);
+    let right = reach.run("a", read("echo $RIGHT")).await.unwrap();
+    assert_eq!(right.text(), "yes\n");
+    let wrong = reach.run("b", read("echo $RIGHT")).await.unwrap_err();
+    assert_eq!(
+        wrong.stage,
+        Stage::Authentication,
+        "the other sshd: {wrong:?}"
+    );
 }

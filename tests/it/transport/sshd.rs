@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use runner::inventory::{Escalation, Host, Ssh, Templates};
 
@@ -16,7 +17,11 @@ pub struct Sshd {
     dir: tempfile::TempDir,
     child: Child,
     pub port: u16,
+    log: Log,
 }
+
+/// What it said so far.
+type Log = Arc<Mutex<Vec<String>>>;
 
 impl Sshd {
     /// Starts one with further lines of configuration; `{dir}` stands for its folder.
@@ -42,13 +47,24 @@ impl Sshd {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let extra = extra.replace("{dir}", dir.path().to_str().unwrap());
-        let (child, port) = (0..5)
+        let (child, port, log) = (0..5)
             .find_map(|_| launch(dir.path(), &extra))
             .expect("sshd listens on a free port");
-        let sshd = Self { dir, child, port };
+        let sshd = Self {
+            dir,
+            child,
+            port,
+            log,
+        };
         let key = std::fs::read_to_string(sshd.path("host.pub")).unwrap();
         std::fs::write(sshd.path("known"), format!("[127.0.0.1]:{port} {key}")).unwrap();
         sshd
+    }
+
+    /// How many of the lines that it logged so far have this text in them.
+    pub fn logged(&self, text: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.contains(text)).count()
     }
 
     /// The processes of its connections, and what runs in them.
@@ -118,7 +134,7 @@ pub fn host(name: &str, address: &str, ssh: Ssh) -> Host {
 }
 
 /// Starts sshd and waits until it listens; `None` if another process took the port meanwhile.
-fn launch(dir: &Path, extra: &str) -> Option<(Child, u16)> {
+fn launch(dir: &Path, extra: &str) -> Option<(Child, u16, Log)> {
     let port = free_port();
     let here = dir.display();
     let config = format!(
@@ -138,8 +154,13 @@ fn launch(dir: &Path, extra: &str) -> Option<(Child, u16)> {
     let mut said = String::new();
     while let Some(Ok(line)) = lines.next() {
         if line.contains("Server listening") {
-            std::thread::spawn(move || lines.for_each(drop));
-            return Some((child, port));
+            let log = Log::default();
+            let to = Arc::clone(&log);
+            std::thread::spawn(move || {
+                let lines = lines.map_while(Result::ok);
+                lines.for_each(|line| to.lock().unwrap().push(line));
+            });
+            return Some((child, port, log));
         }
         said.push_str(&line);
     }

@@ -126,22 +126,14 @@ fn configuration_and_lookup_are_told_apart() {
 }
 
 #[test]
-fn the_jump_host_nearest_to_us_that_complains_is_the_cause() {
+fn a_jump_host_that_refuses_is_the_cause_for_all_that_is_behind_it() {
     let said = Said {
-        jumps: vec![
-            (
-                "ops@bastion".into(),
-                "ops@bastion: Permission denied (publickey).\n".into(),
-            ),
-            (
-                "inner".into(),
-                "Connection closed by UNKNOWN port 65535\n".into(),
-            ),
-        ],
-        log: "Connection closed by UNKNOWN port 65535\n".into(),
-        helpers: String::new(),
+        log: "ops@bastion: Permission denied (publickey).\n".into(),
+        ..Said::default()
     };
-    let failure = judge(&target(), &said).unreachable;
+    let failure = judge(&target(), &said).on_the_way("ops@bastion");
+    assert!(!failure.is_dropped);
+    let failure = failure.on_the_way("inner").unreachable;
     assert_eq!(
         (failure.stage, failure.said.as_str()),
         (
@@ -159,27 +151,45 @@ fn the_jump_host_nearest_to_us_that_complains_is_the_cause() {
 }
 
 #[test]
-fn what_a_jump_host_cannot_reach_is_the_hosts_fault_or_that_of_the_next_jump_host() {
-    let words =
-        "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n";
-    let mut said = Said {
-        jumps: vec![("bastion".into(), words.into())],
+fn what_a_jump_host_cannot_reach_is_the_hosts_fault() {
+    let judged = |words: &str| {
+        let said = Said {
+            jump: Some(("bastion".into(), words.into())),
+            log: "kex_exchange_identification: Connection closed by remote host\n".into(),
+            ..Said::default()
+        };
+        let failure = judge(&target(), &said);
+        (failure.unreachable.stage, failure.is_dropped)
+    };
+    let words = "channel 2: open failed: connect failed: Connection refused\nStdio forwarding request failed: Session open refused by peer\n";
+    assert_eq!(judged(words), (Stage::Tcp("10.0.0.11".into()), false));
+    let words = words.replace("Connection refused", "Name or service not known");
+    assert_eq!(
+        judged(&words),
+        (Stage::NameLookup("10.0.0.11".into()), false)
+    );
+    let words = words.replace("connect failed: Name or", "administratively prohibited: ");
+    assert_eq!(judged(&words), (Stage::Jump("bastion".into()), false));
+}
+
+#[test]
+fn a_jump_host_whose_connection_is_gone_is_worth_another_attempt() {
+    let words = "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535\n";
+    let said = Said {
+        jump: Some(("bastion".into(), words.into())),
+        log: words.into(),
         ..Said::default()
     };
-    assert_eq!(
-        judge(&target(), &said).unreachable.stage,
-        Stage::Tcp("10.0.0.11".into())
-    );
-    said.jumps[0].1 = words.replace("Connection refused", "Name or service not known");
-    assert_eq!(
-        judge(&target(), &said).unreachable.stage,
-        Stage::NameLookup("10.0.0.11".into())
-    );
-    said.jumps.push(("inner".into(), String::new()));
-    assert_eq!(
-        judge(&target(), &said).unreachable.stage,
-        Stage::Jump("inner".into())
-    );
+    let failure = judge(&target(), &said);
+    let seen = (failure.unreachable.stage, failure.is_dropped);
+    assert_eq!(seen, (Stage::Jump("bastion".into()), true));
+    let said = Said {
+        jump: Some(("bastion".into(), String::new())),
+        ..said
+    };
+    let failure = judge(&target(), &said);
+    let seen = (failure.unreachable.stage, failure.is_dropped);
+    assert_eq!(seen, (Stage::Tcp("10.0.0.11".into()), true));
 }
 
 #[test]
