@@ -1,6 +1,7 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod backup_plan;
+mod backup_script;
 mod cli;
 mod climb;
 mod engine;

@@ -194,7 +194,13 @@ pub(super) fn drift(request: &Request) -> Vec<Finding> {
         let Some(version) = seat.version() else {
             continue;
         };
-        let rendered = files::render(seat, request.facts, &request.cluster.name, version);
+        let rendered = files::render(
+            seat,
+            request.facts,
+            &request.cluster.name,
+            version,
+            request.rules,
+        );
         for file in rendered.unwrap_or_default() {
             if file.differs(seat.facts.files.get(&file.dest)) {
                 drifting

@@ -11,17 +11,12 @@ use crate::plan::{Finding, Severity};
 
 use super::names;
 
-/// The first release that tells systemd that it is ready.
-fn tells_ready() -> Version {
-    Version::new(2, 2, 0)
-}
-
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings = snapshots(request, work);
     findings.extend(writes(request, work));
     findings.extend(floors(request, work));
     findings.extend(no_way_back(request, work));
-    findings.extend(unit_type(work));
+    findings.extend(unit_type(request, work));
     findings.extend(folder_mode(request, work));
     findings.extend(behind(request, all));
     findings
@@ -123,8 +118,8 @@ fn no_way_back(request: &Request, work: &Work) -> Vec<Finding> {
 }
 
 /// A unit that waits for word of etcd's readiness, and a release that never sends it.
-fn unit_type(work: &Work) -> Option<Finding> {
-    if work.to >= tells_ready() {
+fn unit_type(request: &Request, work: &Work) -> Option<Finding> {
+    if request.rules.tells_ready(&work.to) {
         return None;
     }
     let waits = |seat: &&Seat| {
@@ -141,8 +136,8 @@ fn unit_type(work: &Work) -> Option<Finding> {
             work.to
         );
         Finding::block("UNIT_TYPE", names(&seats), reason)
-            .hint("write `Type=simple` in the unit")
-            .source("tried 2.0.13, 2.1.3")
+            .hint("write `Type=simple` in the unit, or `Type={{ unit_type }}` in its template")
+            .source(&request.rules.ready().source)
     })
 }
 
