@@ -88,6 +88,8 @@ pub struct Hop {
     /// Floors that hold under a condition only.
     #[serde(default)]
     pub floors: Vec<Floor>,
+    /// What goes wrong if users, roles or passwords change while it goes on.
+    pub auth_freeze: Option<Note>,
     /// What is to be done before it or after it, by whoever does it.
     #[serde(default)]
     pub remedies: Vec<Remedy>,

@@ -13,6 +13,7 @@ mod engine_scripts;
 mod engine_stops;
 mod engine_undo;
 mod facts;
+mod findings;
 mod fleet;
 mod inventory;
 mod layering;

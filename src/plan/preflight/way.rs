@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::etcd::Version;
-use crate::etcd::catalogue::{Cure, Hop};
+use crate::etcd::catalogue::{Cure, Floor, Hop};
 use crate::plan::prepare;
 use crate::plan::seats::{Seat, views};
 use crate::plan::upgrade::{Request, Work};
@@ -15,6 +15,7 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
     let mut findings = snapshots(request, work);
     findings.extend(writes(request, work));
     findings.extend(floors(request, work));
+    findings.extend(auth(request, work));
     findings.extend(no_way_back(request, work));
     findings.extend(unit_type(request, work));
     findings.extend(folder_mode(request, work));
@@ -55,10 +56,9 @@ fn snapshots(request: &Request, work: &Work) -> Vec<Finding> {
         .hint("it is restarted once more before the hop, with a lower `snapshot-count`, until it has taken one")
         .source(&remedy.source),
     ];
-    let count = prepare::count(request, &seats);
     let mut why: BTreeMap<String, Vec<&Seat>> = BTreeMap::new();
-    for seat in seats {
-        if let Err(reason) = prepare::lowered(seat, count) {
+    for (seat, lowered) in prepare::lower(request, work) {
+        if let Err(reason) = lowered {
             why.entry(reason).or_default().push(seat);
         }
     }
@@ -96,6 +96,38 @@ fn floors(request: &Request, work: &Work) -> Vec<Finding> {
             .source(&hop.source)
     })
     .collect()
+}
+
+fn has_users(request: &Request) -> bool {
+    let mut hosts = request.cluster.hosts.iter();
+    hosts.any(|host| host.auth.is_some())
+}
+
+/// What hops ask of a cluster with users: to leave them alone meanwhile, and to come from a later patch.
+fn auth(request: &Request, work: &Work) -> Vec<Finding> {
+    if !has_users(request) {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (from, hop) in hops(request, work) {
+        findings.extend(hop.auth_freeze.iter().map(|freeze| {
+            let reason = format!("authentication is on: {}", freeze.text);
+            Finding::acknowledge("AUTH_FREEZE", &request.cluster.name, reason)
+                .hint("change no users, roles or passwords until the last member is done")
+                .source(&freeze.source)
+        }));
+        let low = |floor: &&Floor| floor.when.starts_with("auth") && from < floor.source_patch;
+        findings.extend(hop.floors.iter().filter(low).map(|floor| {
+            let reason = format!(
+                "authentication is on, and before {} {} or later is asked for: with {} {}",
+                hop.to, floor.source_patch, floor.when, floor.what
+            );
+            Finding::acknowledge("SOURCE_PATCH", from.to_string(), reason)
+                .hint(format!("add {} to `[releases] source`", hop.use_source))
+                .source(&floor.source)
+        }));
+    }
+    findings
 }
 
 /// Hops that no member can be taken back from, not even while the cluster is mixed.
