@@ -83,8 +83,8 @@ pub(super) fn drops_v2(request: &Request, work: &Work) -> bool {
 
 /// Whether this member, the first to be restarted, serves API 2 meanwhile, to delete its keys: by itself it does not.
 fn opens_v2(request: &Request, work: &Work, seat: &Seat) -> bool {
-    let set = v2::setting(seat, "enable-v2");
-    let served = |version| v2::serves(version, set.as_deref());
+    let own = v2::setting(seat, "enable-v2");
+    let served = |version| v2::serves(version, own.as_deref());
     drops_v2(request, work) && !seat.version().is_some_and(served)
 }
 
@@ -192,8 +192,8 @@ fn command_line(seat: &Seat, settings: &[(&str, String)]) -> String {
             _ => words.push(quoted(word)),
         }
     }
-    let set = settings.iter();
-    words.extend(set.map(|(name, value)| format!("--{name}={value}")));
+    let flags = settings.iter();
+    words.extend(flags.map(|(name, value)| format!("--{name}={value}")));
     let names: Vec<String> = settings.iter().map(|(name, _)| variable(name)).collect();
     format!(
         "[Service]\nUnsetEnvironment={}\nExecStart=\nExecStart={}\n",

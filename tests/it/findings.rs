@@ -59,16 +59,16 @@ fn each(world: &mut World, change: impl Fn(&mut World, &str)) {
     }
 }
 
-fn argument(world: &mut World, word: &str) {
-    each(world, |world, name| {
-        world.host(name).unit.argv.push(word.to_owned());
+fn argument(world: &mut World, given: &str) {
+    each(world, |world, host| {
+        world.host(host).unit.argv.push(given.to_owned());
     });
 }
 
 fn config(world: &mut World, text: &str) {
     const PATH: &str = "/etc/etcd/etcd.yml";
     argument(world, &format!("--config-file={PATH}"));
-    each(world, |world, name| {
+    each(world, |world, host| {
         let file = FileFacts {
             text: Some(text.to_owned()),
             mode: 0o640,
