@@ -74,7 +74,7 @@ fn config(world: &mut World, text: &str) {
             mode: 0o640,
             owner: "etcd:etcd".to_owned(),
         };
-        world.host(name).files.insert(PATH.to_owned(), file);
+        world.host(host).files.insert(PATH.to_owned(), file);
     });
 }
 
