@@ -135,10 +135,9 @@ mod tests {
 
     /// What is known of a store of which the newest raft snapshot says this, with these requests at index 8.
     fn of_snapshot(says: &str, snap: u64, requests: &[(&str, &str)]) -> V2Keys {
-        let hex = |text: &str| {
-            text.bytes()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
+        let hex = |text: &str| -> String {
+            let pairs: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            pairs.concat()
         };
         let field = |key: &str, text: &str| format!("{key}{:02x}{}", text.len(), hex(text));
         let line = |(method, path): &(&str, &str)| {

@@ -118,7 +118,7 @@ fn template(world: &mut World, text: &str) {
 
 fn unit_type(world: &mut World, kind: &str) {
     each(world, |world, name| {
-        kind.clone_into(&mut world.host(name).unit.kind)
+        kind.clone_into(&mut world.host(name).unit.kind);
     });
 }
 
@@ -146,7 +146,7 @@ fn members() -> Vec<Row> {
     let row = |code, change: Change| (code, from, to, change);
     vec![
         row("HOST_FACTS", |world| {
-            drop(world.facts.hosts.remove("etcd-3"))
+            drop(world.facts.hosts.remove("etcd-3"));
         }),
         row("MEMBER_DOWN", |world| {
             let because = "connection refused".to_owned();
