@@ -157,17 +157,17 @@ fn members() -> Vec<Row> {
         }),
         row("NO_LEADER", |world| world.view("etcd-2").leader = None),
         row("LEADER_DISPUTED", |world| {
-            world.view("etcd-2").leader = Some(id(2))
+            world.view("etcd-2").leader = Some(id(2));
         }),
         row("CLUSTER_ID_MISMATCH", |world| {
-            world.view("etcd-2").cluster_id = MemberId(7)
+            world.view("etcd-2").cluster_id = MemberId(7);
         }),
         row("WRONG_MEMBER", |world| world.view("etcd-2").id = id(3)),
         row("MEMBERS_DISPUTED", |world| {
-            drop(world.view("etcd-2").members.pop())
+            drop(world.view("etcd-2").members.pop());
         }),
         row("MEMBER_MISSING_IN_INVENTORY", |world| {
-            stranger(world, "other")
+            stranger(world, "other");
         }),
         row("MEMBER_UNSTARTED", |world| stranger(world, "")),
         row("MEMBER_NOT_IN_CLUSTER", |world| {
@@ -189,7 +189,7 @@ fn members() -> Vec<Row> {
         row("MIXED_SPREAD", |world| world.runs("etcd-2", "3.6.14")),
         row("RAFT_LAG", |world| world.view("etcd-1").raft_index = 90_000),
         row("CLOCK_SKEW", |world| {
-            world.host("etcd-1").clock_skew_ms = 900
+            world.host("etcd-1").clock_skew_ms = 900;
         }),
         row("CLUSTER_VERSION", |world| {
             world
@@ -216,10 +216,10 @@ fn hosts() -> Vec<Row> {
             "disabled".clone_into(&mut world.host("etcd-1").unit.enabled);
         }),
         row("UNIT_RELOAD", |world| {
-            world.host("etcd-1").unit.needs_reload = true
+            world.host("etcd-1").unit.needs_reload = true;
         }),
         row("STOP_TIMEOUT", |world| {
-            world.host("etcd-1").unit.timeout_stop_s = Some(10)
+            world.host("etcd-1").unit.timeout_stop_s = Some(10);
         }),
         row("BINARY_DRIFT", |world| {
             let binaries = crate::world::binaries("3.4.45");
@@ -238,13 +238,13 @@ fn hosts() -> Vec<Row> {
         }),
         row("TARGET_OLDER", |world| world.target = version("3.4.3")),
         row("TARGET_MISSING", |world| {
-            world.available = Available::Listed(BTreeSet::new())
+            world.available = Available::Listed(BTreeSet::new());
         }),
         row("HOP_UNKNOWN", |world| world.target = version("3.99.0")),
         row("RELEASE_MISSING", |world| world.releases.clear()),
         row("TEMPLATE", |world| template(world, "{{ vars.nothing }}")),
         row("TEMPLATE_EXEC", |world| {
-            template(world, "[Service]\nExecStart=/opt/etcd\n")
+            template(world, "[Service]\nExecStart=/opt/etcd\n");
         }),
         row("TEMPLATE_UNREADABLE", |world| {
             template(world, "[Service]\nExecStart={{ bin_dir }}/etcd\n");
@@ -256,7 +256,7 @@ fn hosts() -> Vec<Row> {
         }),
         row("ARGS_UNKNOWN", |world| argument(world, "$DAEMON_ARGS")),
         row("CONFIG_UNSEEN", |world| {
-            argument(world, "--config-file=/etc/x.yml")
+            argument(world, "--config-file=/etc/x.yml");
         }),
         row("ENV_SHADOW", |world| {
             let name = "ETCD_NAME".to_owned();
@@ -276,10 +276,10 @@ fn hosts() -> Vec<Row> {
                 .insert(name, "true".to_owned());
         }),
         row("CONFIG_DROPPED", |world| {
-            config(world, "name: x\ndebug: true\n")
+            config(world, "name: x\ndebug: true\n");
         }),
         row("CONFIG_TYPE", |world| {
-            config(world, "auto-compaction-retention: 1\n")
+            config(world, "auto-compaction-retention: 1\n");
         }),
     ]
 }
@@ -290,19 +290,19 @@ fn hops() -> Vec<Row> {
             template(world, "[Service]\nExecStart={{ bin_dir }}/etcd\n");
         }),
         ("BAD_PATCH", "3.4.45", "3.5.33", |world| {
-            world.target = version("3.5.16")
+            world.target = version("3.5.16");
         }),
         ("HOP_NOTE", "3.5.16", "3.5.30", |world| {
-            world.target = version("3.6.14")
+            world.target = version("3.6.14");
         }),
         ("URL_HOST", "3.1.20", "3.2.32", |world| {
             argument(world, "--listen-client-urls=http://etcd.example:2379");
         }),
         ("V2_DATA", "3.3.25", "3.4.23", |world| {
-            v2(world, &V2Keys::Present)
+            v2(world, &V2Keys::Present);
         }),
         ("V2_OFF", "3.3.25", "3.4.23", |world| {
-            v2(world, &V2Keys::Present)
+            v2(world, &V2Keys::Present);
         }),
         ("V2_BACKUP", "3.3.25", "3.4.23", |world| {
             v2(world, &V2Keys::Present);
@@ -314,7 +314,7 @@ fn hops() -> Vec<Row> {
             v2(world, &V2Keys::Unknown("asked in vain".to_owned()));
         }),
         ("V2_GONE", "3.5.33", "3.6.14", |world| {
-            v2(world, &V2Keys::Present)
+            v2(world, &V2Keys::Present);
         }),
         ("SIZE_WARN", "3.3.25", "3.4.23", |world| snap(world, 60)),
         ("AUTH_FREEZE", "3.2.32", "3.3.27", users),
@@ -327,13 +327,13 @@ fn hops() -> Vec<Row> {
             argument(world, "--config-file=/etc/x.yml");
         }),
         ("V3_WRITE", "3.1.20", "3.2.32", |world| {
-            *world = at("3.0.17", "3.1.20")
+            *world = at("3.0.17", "3.1.20");
         }),
         ("V3_WRITE", "3.1.20", "3.2.32", |world| {
-            *world = at("2.3.8", "3.0.17")
+            *world = at("2.3.8", "3.0.17");
         }),
         ("NO_WAY_BACK", "3.0.17", "3.1.20", |world| {
-            *world = at("2.3.8", "3.0.17")
+            *world = at("2.3.8", "3.0.17");
         }),
         ("SOURCE_PATCH", "3.5.33", "3.6.14", |world| {
             *world = at("3.5.30", "3.6.14");
@@ -342,7 +342,7 @@ fn hops() -> Vec<Row> {
         }),
         ("SOURCE_PATCH", "3.2.20", "3.3.27", users),
         ("UNIT_TYPE", "2.0.13", "2.1.3", |world| {
-            unit_type(world, "notify")
+            unit_type(world, "notify");
         }),
         ("DATA_DIR_MODE", "3.3.22", "3.3.24", |world| {
             each(world, |world, name| world.host(name).data.mode = 0o755);
