@@ -304,6 +304,8 @@ async fn keys_in_the_newest_raft_snapshot_are_seen_where_api_2_is_not_served() {
                 page.display()
             );
             stage.tool("curl", &curl);
+            let log = "data/member/wal/0000000000000000-0000000000000000.wal";
+            fs::write(stage.path(log), vec![0; 64]).unwrap();
             let snap = stage.path("data/member/snap/0000000000000002-00000000000186a1.snap");
             fs::write(snap, format!("\u{8}{own}{rest}")).unwrap();
             let facts = facts(&stage, shell, stage.host()).await.unwrap();
