@@ -1,6 +1,7 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod backup_plan;
+mod backup_script;
 mod cli;
 mod climb;
 mod engine;
@@ -13,6 +14,7 @@ mod engine_scripts;
 mod engine_stops;
 mod engine_undo;
 mod facts;
+mod findings;
 mod fleet;
 mod inventory;
 mod layering;

@@ -64,8 +64,9 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
         backup_v2::TAKE_TITLE => eras::take_v2(state, host, args),
-        remedy::WRITE_TITLE => eras::write_key(state, host),
-        remedy::SNAPSHOT_TITLE => eras::force_snapshot(state, host, args),
+        remedy::WRITE_TITLE | remedy::SNAPSHOT_TITLE | remedy::DROP_TITLE => {
+            eras::remedy(state, host, command)
+        }
         leader::MOVE_TITLE => move_leader(state, host, args),
         engine_log::READ_TITLE => Ok(state.journal.read(host, args)),
         engine_rescue::DISARM_TITLE => {
