@@ -1,8 +1,10 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod backup_plan;
+mod backup_sweep;
 mod cli;
 mod climb;
+mod climb_sweep;
 mod engine;
 mod engine_bench;
 mod engine_locks;
@@ -13,6 +15,7 @@ mod engine_stops;
 mod engine_undo;
 mod facts;
 mod fleet;
+mod hostile;
 mod inventory;
 mod layering;
 mod lint;
@@ -31,6 +34,7 @@ mod rollback_sweep;
 mod scenarios;
 mod sim;
 mod sweep;
+mod sweeping;
 mod transport;
 mod undo;
 mod world;
