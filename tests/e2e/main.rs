@@ -25,6 +25,7 @@ mod rescue;
 mod restore;
 mod rollback;
 mod templates;
+mod terminal;
 mod tls;
 mod upgrade;
 mod v2;

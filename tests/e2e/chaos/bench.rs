@@ -189,8 +189,7 @@ impl Bench {
             .output();
         let listing = String::from_utf8(listing.unwrap().stdout).unwrap();
         let is_meant = |line: &&str| {
-            line.starts_with("locks/")
-                || line.starts_with("runs/") && line.ends_with("/journal.ndjson")
+            line.starts_with("runs/") && line.ends_with("/journal.ndjson")
                 || line.starts_with("backups/") && !line.contains(".part")
         };
         listing

@@ -126,7 +126,7 @@ impl Case {
             Fault::Bad(Bad::DiesLater) => &["--settle", "30s"],
             // Minutes of waiting for what does not come would be the same minutes in every case.
             Fault::SlowLinks | Fault::FewSessions => &[],
-            _ => &["--timeout", "30s"],
+            _ => &["--timeout", "60s"],
         }
     }
 }

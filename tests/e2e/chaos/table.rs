@@ -88,9 +88,14 @@ impl Table {
     /// Adds a line.
     pub fn add(&self, row: Row) {
         let mut rows = self.rows.lock().unwrap();
-        eprintln!("chaos {} of {}: {}", rows.len() + 1, self.cases, row.line());
+        tell(&format!(
+            "chaos {} of {}: {}",
+            rows.len() + 1,
+            self.cases,
+            row.line()
+        ));
         if let Some(problem) = &row.problem {
-            eprintln!("{problem}");
+            tell(problem);
         }
         rows.push(row);
         let place = Dirs::of_user().state.with_file_name("chaos.md");
@@ -101,7 +106,6 @@ impl Table {
     /// Shows the table and fails if a case has.
     pub fn verdict(&self) {
         let rows = self.rows.lock().unwrap();
-        eprintln!("{}", text(&rows));
         let bad = |row: &Row| {
             row.problem
                 .as_ref()
@@ -117,6 +121,11 @@ impl Table {
         );
         assert_eq!(rows.len(), self.cases);
     }
+}
+
+/// Says something although the test may pass: its own output would be kept from everybody.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn text(rows: &[Row]) -> String {
