@@ -1,8 +1,9 @@
 //! The journal of a run: one event a line, on disk before the act that it announces.
 //!
 //! It lies in `<state_dir>/runs/<run>/journal.ndjson`, folder 0700, file 0600. Whoever shows events gets them from
-//! a [`Recorder`], which hands each one on only after it is on disk; so nothing is ever shown that a crash could
-//! unsay, and nothing is done that was not written down.
+//! a [`Recorder`], which hands each one on only after it is written; so nothing is ever shown that a crash of runner
+//! could unsay. What announces an act is brought to the disk before it, with all that was written before; so nothing is
+//! done that even a power cut could leave unwritten.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -169,8 +170,9 @@ impl Journal {
         line.push(b'\n');
         self.file.write_all(&line)?;
         match event.kind {
-            // Tells how far a step got and announces no act: worth a line, not worth a wait for the disk.
-            Kind::StepProgress { .. } => Ok(()),
+            // What has been announced goes on or is over: worth a line, not worth a wait for the disk. The next
+            // announcement, or the ending, takes it along.
+            Kind::StepProgress { .. } | Kind::StepEnded { .. } | Kind::Guarded { .. } => Ok(()),
             _ => sync(&self.file),
         }
     }

@@ -123,21 +123,9 @@ pub struct Plan {
 /// Arguments of `rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// The least time to wait after each member, such as `30s`, `2m` or `1h30m`
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub settle: Option<std::time::Duration>,
-    /// What to do when a member fails: put it back, or leave everything as it is
-    #[arg(
-        long,
-        value_name = "undo|stop",
-        value_enum,
-        default_value = "undo",
-        hide_possible_values = true
-    )]
-    pub on_failure: Failing,
-    /// Go on in spite of findings with this code (repeatable)
-    #[arg(long, value_name = "CODE")]
-    pub acknowledge: Vec<String>,
+    /// How carefully.
+    #[command(flatten)]
+    pub care: Care,
 }
 
 /// Arguments of `check`.
@@ -157,10 +145,24 @@ pub struct Target {
     /// The version to go to (default: the inventory's `version`)
     #[arg(long, value_name = "VERSION")]
     pub to: Option<Version>,
-    /// The least time to wait after each member, such as `30s`, `2m` or `1h30m`
+    /// How carefully.
+    #[command(flatten)]
+    pub care: Care,
+    /// Take up an interrupted run: a member may be down, and is worked on first
+    #[arg(long)]
+    pub resume: bool,
+    /// How several clusters are gone through.
+    #[command(flatten)]
+    pub many: Many,
+}
+
+/// What all commands that stop members have in common.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Care {
+    /// How long members must stay well, at least, before the run goes on, such as `30s`, `2m` or `1h30m`
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub settle: Option<std::time::Duration>,
-    /// What to do when a member fails: put it back, or leave everything as it is
+    /// What to do when a member fails: put back what was done, or leave everything as it is
     #[arg(
         long,
         value_name = "undo|stop",
@@ -169,15 +171,9 @@ pub struct Target {
         hide_possible_values = true
     )]
     pub on_failure: Failing,
-    /// Take up an interrupted run: a member may be down, and is worked on first
-    #[arg(long)]
-    pub resume: bool,
     /// Go on in spite of findings with this code (repeatable)
     #[arg(long, value_name = "CODE")]
     pub acknowledge: Vec<String>,
-    /// How several clusters are gone through.
-    #[command(flatten)]
-    pub many: Many,
 }
 
 /// The spelling of `--on-failure`.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failing, parse_duration};
+use super::Care;
 use crate::etcd::Version;
 
 /// Arguments of `restore`.
@@ -20,19 +20,7 @@ pub struct Restore {
     /// Take everything up to the raised revision for compacted; etcd asks for it beside `--bump-revision`
     #[arg(long, requires = "bump_revision")]
     pub mark_compacted: bool,
-    /// The least time to wait for all members to be well, such as `30s`, `2m` or `1h30m`
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub settle: Option<std::time::Duration>,
-    /// What to do when something fails: put all members back, or leave everything as it is
-    #[arg(
-        long,
-        value_name = "undo|stop",
-        value_enum,
-        default_value = "undo",
-        hide_possible_values = true
-    )]
-    pub on_failure: Failing,
-    /// Go on in spite of findings with this code (repeatable)
-    #[arg(long, value_name = "CODE")]
-    pub acknowledge: Vec<String>,
+    /// How carefully.
+    #[command(flatten)]
+    pub care: Care,
 }

@@ -6,7 +6,7 @@ use super::out;
 use super::plan::{decide_all, together};
 use super::session::{Session, with};
 use super::telling::Telling;
-use crate::cli::{Check, Target};
+use crate::cli::Check;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::inventory::Selected;
@@ -18,11 +18,7 @@ use crate::report::text::{Paint, count};
 /// # Errors
 /// Findings refuse, a host cannot be asked, a release cannot be had.
 pub fn run(context: &Context, args: &Check) -> Result<Exit> {
-    let goal = Goal::new(&Target {
-        to: args.to.clone(),
-        acknowledge: args.acknowledge.clone(),
-        ..Target::default()
-    });
+    let goal = Goal::to(args.to.clone(), &args.acknowledge);
     with(context, async |session: &Session| {
         let telling = Telling::unkept(session);
         let checked = check(session, &telling, &goal).await;

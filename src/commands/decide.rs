@@ -9,7 +9,7 @@ use super::session::Session;
 use super::shelf::Shelf;
 pub(super) use super::shelf::fetch;
 use super::telling::Telling;
-use crate::cli::Target;
+use crate::cli::{Care, Target};
 use crate::engine::lock::{LOCKED_HINT, Taken};
 use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
@@ -53,10 +53,31 @@ impl Goal {
     /// From the command line.
     pub fn new(target: &Target) -> Self {
         Self {
-            acknowledged: target.acknowledge.iter().cloned().collect(),
+            acknowledged: target.care.acknowledge.iter().cloned().collect(),
             target: target.clone(),
             lock: LockUse::See,
         }
+    }
+
+    /// A release, in spite of these findings.
+    pub fn to(release: Option<Version>, acknowledge: &[String]) -> Self {
+        Self::new(&Target {
+            to: release,
+            care: Care {
+                acknowledge: acknowledge.to_vec(),
+                ..Care::default()
+            },
+            ..Target::default()
+        })
+    }
+
+    /// A way back, which takes up whatever an interrupted run has left.
+    pub fn back(care: &Care) -> Self {
+        Self::new(&Target {
+            care: care.clone(),
+            resume: true,
+            ..Target::default()
+        })
     }
 
     /// The same, for a run that is going to change hosts.
@@ -139,8 +160,8 @@ pub async fn draft(
         available: &available,
         releases: &binaries(&found),
         rules: Catalogue::embedded(),
-        on_failure: goal.target.on_failure.into(),
-        settle_least_s: goal.target.settle.map_or(0, |least| least.as_secs()),
+        on_failure: goal.target.care.on_failure.into(),
+        settle_least_s: goal.target.care.settle.map_or(0, |least| least.as_secs()),
         step_timeout_s: session
             .context
             .global

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 
 mod admit;
+mod back;
 mod backup;
 mod check;
 mod completions;

@@ -8,7 +8,7 @@ use super::decide::Goal;
 use super::rehearse::{self, Args, Call, Upgraded};
 use super::session::{load, selection, within};
 use super::upgrade::upgrade;
-use crate::cli::{Global, Rehearse, Target};
+use crate::cli::{Global, Rehearse};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::lab::Dirs;
@@ -71,12 +71,7 @@ async fn inside(context: &Context, call: &Call, acknowledge: &[String]) -> Resul
         ..context.global.clone()
     };
     let context = Context::new(global, context.out, Arc::clone(&context.place))?;
-    let goal = Goal::new(&Target {
-        to: Some(call.target.clone()),
-        acknowledge: acknowledge.to_vec(),
-        ..Target::default()
-    })
-    .locking();
+    let goal = Goal::to(Some(call.target.clone()), acknowledge).locking();
     let selected = selection(&context)?;
     within(&context, selected, async |session| {
         upgrade(session, &goal).await

@@ -1,21 +1,18 @@
-//! `runner rollback`: look, recall, show, ask, take back, cluster after cluster.
+//! `runner rollback`: look, recall, decide.
 
 use std::collections::BTreeSet;
 
-use super::confirm::confirm;
+use super::back::{self, Way};
 use super::context::Context;
-use super::decide::{Decision, Goal, accepted, binaries, fetch, in_progress, no_release, paths};
+use super::decide::{Decision, Goal, binaries, fetch, in_progress, no_release, paths};
 use super::look::{LockUse, Looked, complete, look, look_with_lock};
-use super::plan::{text, together};
-use super::session::{Session, with};
+use super::session::Session;
 use super::telling::Telling;
-use super::upgrade::{conclude, ending, not_begun, tell_plan, unchanged};
-use super::{hops, lock, out};
 use crate::cli;
 use crate::error::Result;
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
-use crate::event::{Ending, Kind as Told};
+use crate::event::Kind as Told;
 use crate::exit::Exit;
 use crate::facts::ClusterFacts;
 use crate::inventory::{Cluster, Selected};
@@ -31,167 +28,47 @@ use crate::report::text::count;
 /// # Errors
 /// Every way in which it does not end well; what was changed is always said.
 pub fn run(context: &Context, args: &cli::Rollback) -> Result<Exit> {
-    let goal = Goal::new(&cli::Target {
-        to: None,
-        settle: args.settle,
-        on_failure: args.on_failure,
-        resume: true,
-        acknowledge: args.acknowledge.clone(),
-        many: cli::Many::default(),
-    });
-    let done = with(context, async |session: &Session| {
-        if context.global.check {
-            show(session, &goal).await
-        } else {
-            take_back(session, &goal.locking()).await
-        }
-    });
-    if context.global.check {
-        done
-    } else {
-        done.map_err(unchanged)
-    }
+    back::run(context, &args.care, |goal| Rollback { goal })
 }
 
-/// Only shows what would be done.
-async fn show(session: &Session<'_>, goal: &Goal) -> Result<Exit> {
-    let telling = Telling::unkept(session);
-    let shown = async {
-        let decisions = decide_all(session, &telling, goal).await?;
-        session.flush();
-        for (selected, decision) in decisions.iter().filter(|_| !session.context.json()) {
-            let paint = session.context.out.stdout;
-            out::data(&text(session.context, selected, decision, paint));
-        }
-        refuse(&decisions, goal)?;
-        let due = decisions.iter().any(|(_, one)| one.planned.plan.is_some());
-        let summary = if due {
-            "there is something to take back"
-        } else {
-            "nothing to do"
-        };
-        telling.end(Exit::Done.code(), summary, Vec::new())
-    };
-    if let Err(failure) = shown.await {
-        telling.end_with(&failure);
-        return Err(failure);
-    }
-    session.quiet();
-    Ok(Exit::Done)
+struct Rollback {
+    goal: Goal,
 }
 
-async fn take_back(session: &Session<'_>, goal: &Goal) -> Result<Exit> {
-    let _locks = lock::take(session.context, &session.selected)?;
-    let telling = Telling::journaled(session)?;
-    let endings = match begin(session, &telling, goal).await {
-        Ok(due) => carry_out(session, &telling, due).await,
-        Err(failure) => {
-            telling.end_with(&failure);
-            return Err(failure);
-        }
-    };
-    conclude(session, &telling, &endings)
-}
+impl Way for Rollback {
+    const DUE: &'static str = "there is something to take back";
 
-/// Everything before the first change: plans of all clusters, shown and confirmed.
-async fn begin<'s>(
-    session: &'s Session<'_>,
-    telling: &Telling<'_>,
-    goal: &Goal,
-) -> Result<Vec<(&'s Selected, Decision)>> {
-    let mut decisions = decide_accepted(session, telling, goal).await?;
-    let mut aged = false;
-    for (selected, decision) in &decisions {
-        aged |= lock::take_on_hosts(session, selected, decision).await?;
+    fn goal(&self) -> &Goal {
+        &self.goal
     }
-    if aged {
-        // Somebody may have been at work between the look and the lock.
-        decisions = decide_accepted(session, telling, goal).await?;
-    }
-    session.flush();
-    for plan in decisions
-        .iter()
-        .filter_map(|(_, one)| one.planned.plan.as_ref())
-    {
-        let question = question(plan);
-        let asked = confirm(session.context, &question);
-        session.or_interrupt(asked).await??;
-    }
-    Ok(decisions)
-}
 
-async fn decide_accepted<'s>(
-    session: &'s Session<'_>,
-    telling: &Telling<'_>,
-    goal: &Goal,
-) -> Result<Vec<(&'s Selected, Decision)>> {
-    let decisions = decide_all(session, telling, goal).await?;
-    for (selected, decision) in &decisions {
-        lock::refuse_taken(selected, decision)?;
+    async fn decide(
+        &self,
+        session: &Session<'_>,
+        telling: &Telling<'_>,
+        selected: &Selected,
+    ) -> Result<Decision> {
+        decide(session, telling, selected, &self.goal).await
     }
-    for (selected, decision) in &decisions {
-        tell_plan(session, selected, decision);
+
+    fn question(&self, _: &Selected, _: &Decision, plan: &Plan) -> String {
+        let steps = plan.hops.iter().flat_map(crate::plan::Hop::steps);
+        let members = steps.filter(|(_, step)| step.disruptive).count();
+        format!(
+            "Take cluster {} back from {} to {} on {}?",
+            plan.cluster,
+            plan.from,
+            plan.to,
+            count(members, "host")
+        )
     }
-    refuse(&decisions, goal)?;
-    Ok(decisions)
-}
 
-pub(super) fn refuse(decisions: &[(&Selected, Decision)], goal: &Goal) -> Result<()> {
-    let refused = decisions.iter().filter_map(|(selected, decision)| {
-        accepted(&selected.cluster.name, &decision.planned, goal).err()
-    });
-    together(refused.collect()).map_or(Ok(()), Err)
-}
-
-fn question(plan: &Plan) -> String {
-    let stops = plan.hops.iter().flat_map(crate::plan::Hop::steps);
-    let members = stops.filter(|(_, step)| step.disruptive).count();
-    format!(
-        "Take cluster {} back from {} to {} on {}?",
-        plan.cluster,
-        plan.from,
-        plan.to,
-        count(members, "host")
-    )
-}
-
-async fn carry_out(
-    session: &Session<'_>,
-    telling: &Telling<'_>,
-    decisions: Vec<(&Selected, Decision)>,
-) -> Vec<Ending> {
-    let mut endings: Vec<Ending> = Vec::new();
-    for (selected, decision) in decisions {
-        let stopped = endings.iter().any(|ending| ending.status != 0);
-        endings.push(match &decision.planned.plan {
-            None => {
-                let summary = format!(
-                    "nothing to do, no selected member runs more than {}",
-                    decision.target
-                );
-                ending(selected, Exit::Done, &summary)
-            }
-            Some(_) if stopped || session.signals.interrupt.is_raised() => not_begun(selected),
-            Some(plan) => hops::one(session, telling, selected, &decision, plan).await,
-        });
+    fn idle(&self, decision: &Decision) -> String {
+        format!(
+            "nothing to do, no selected member runs more than {}",
+            decision.target
+        )
     }
-    endings
-}
-
-async fn decide_all<'s>(
-    session: &'s Session<'_>,
-    telling: &Telling<'_>,
-    goal: &Goal,
-) -> Result<Vec<(&'s Selected, Decision)>> {
-    let (mut decisions, mut failures) = (Vec::new(), Vec::new());
-    for selected in &session.selected {
-        match decide(session, telling, selected, goal).await {
-            Ok(decision) => decisions.push((selected, decision)),
-            Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    together(failures).map_or(Ok(decisions), Err)
 }
 
 /// Looks at a cluster and plans its way back; tells the plan.
@@ -219,8 +96,8 @@ async fn decide(
         available: &Available::Any,
         releases: &binaries(&found),
         rules: Catalogue::embedded(),
-        on_failure: goal.target.on_failure.into(),
-        settle_least_s: goal.target.settle.map_or(0, |least| least.as_secs()),
+        on_failure: goal.target.care.on_failure.into(),
+        settle_least_s: goal.target.care.settle.map_or(0, |least| least.as_secs()),
         step_timeout_s: timeout.map(|most| most.as_secs().max(1)),
         resume: goal.target.resume,
         run_id: &session.context.run,

@@ -12,7 +12,10 @@ use crate::plan::{Action, Purpose, Wave};
 /// The engine knows one cluster. Whose turn it is among several, and whether there is time left for one more
 /// member, is for whoever runs them all.
 #[derive(Clone)]
-pub struct Gate(Arc<Answer>);
+pub struct Gate {
+    answer: Arc<Answer>,
+    overlaps: bool,
+}
 
 type Answer = dyn Fn(Asked) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 
@@ -28,14 +31,29 @@ pub struct Asked {
 impl Gate {
     /// A gate that lets every wave begin at once.
     pub fn open() -> Self {
-        Self::new(|_| Box::pin(ready(Ok(()))))
+        Self::new(|_| Box::pin(ready(Ok(())))).overlapping(true)
     }
 
     /// A gate that answers as `answer` does: `Err` says why the wave is not begun.
     pub fn new(
         answer: impl Fn(Asked) -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(answer))
+        Self {
+            answer: Arc::new(answer),
+            overlaps: false,
+        }
+    }
+
+    /// The same, and whether a wave may begin while the one before it goes on, where neither needs the other. It may
+    /// not where waves of other clusters wait for the same place.
+    #[must_use]
+    pub fn overlapping(self, overlaps: bool) -> Self {
+        Self { overlaps, ..self }
+    }
+
+    /// Whether a wave may begin while the one before it goes on.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.overlaps
     }
 
     /// Waits until the wave may begin.
@@ -43,7 +61,7 @@ impl Gate {
     /// # Errors
     /// Why it may not.
     pub(crate) async fn enter(&self, wave: &Wave) -> Result<(), String> {
-        (self.0)(Asked::about(wave)).await
+        (self.answer)(Asked::about(wave)).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Carries out plans: the only writer of hosts. It makes no choice that the plan has not made, except to stop.
 //!
-//! A hop's waves run one after the other, a wave's lanes side by side, a lane's steps in order (`lane`). Before
-//! each disruptive step the cluster is asked again (`guard`); each event is on disk before its act
-//! ([`crate::journal`]). A member that fails is put back by the undo of its own steps (in a restore all members by that
+//! A hop's waves run one after the other, but for the snapshot beside the staging; a wave's lanes side by side, a lane's
+//! steps in order (`lane`). Before each disruptive step the cluster is asked again (`guard`); what announces an act is on
+//! disk before it ([`crate::journal`]). A member that fails is put back by the undo of its own steps (in a restore all members by that
 //! of the whole hop, `whole`), and how the cluster is then is looked at afresh (`ending`), never inferred.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::event::{Ending, Kind, MemberState};
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
 use crate::plan::lint;
-use crate::plan::{Hop, Lane, OnFailure, Plan, StepId, Wave};
+use crate::plan::{Action, Hop, Lane, OnFailure, Plan, Purpose, Step, StepId, Wave};
 use crate::transport::{Transport, Unreachable};
 
 pub mod act;
@@ -178,19 +178,22 @@ impl Engine {
             hop,
             ledger,
         };
-        for wave in &hop.waves {
+        let mut rest = hop.waves.as_slice();
+        while let Some(wave) = rest.first() {
+            let (now, later) = rest.split_at(together(rest, gate));
+            rest = later;
             let goes_on = whole::goes_on(plan, ledger);
             let entered = if goes_on {
                 Ok(())
             } else {
-                gate.enter(wave).await
+                enter(gate, now).await
             };
             let end = if !goes_on && self.interrupt.is_raised() {
                 End::Interrupted
             } else if let Err(because) = entered {
                 End::Held(because)
             } else {
-                self.wave(cluster, plan, hop, wave, ledger).await
+                self.lanes(cluster, plan, hop, now, ledger).await
             };
             match end {
                 End::Done => {}
@@ -201,16 +204,17 @@ impl Engine {
         End::Done
     }
 
-    /// Runs the lanes of a wave side by side; all of them end before the first failure is told.
-    async fn wave(
+    /// Runs the lanes of these waves side by side; all of them end before the first failure is told.
+    async fn lanes(
         &self,
         cluster: &Cluster,
         plan: &Plan,
         hop: &Hop,
-        wave: &Wave,
+        waves: &[Wave],
         ledger: &Ledger,
     ) -> End {
-        let lanes = wave.lanes.iter().map(|lane| async move {
+        let lanes = waves.iter().flat_map(|wave| &wave.lanes);
+        let lanes = lanes.map(|lane| async move {
             match cluster.host(&lane.host) {
                 Some(host) => {
                     lane::run(&act::Turn {
@@ -237,6 +241,32 @@ impl Engine {
             }
         }
         worst
+    }
+}
+
+/// Waits until all of these waves may begin.
+async fn enter(gate: &Gate, waves: &[Wave]) -> Result<(), String> {
+    for wave in waves {
+        gate.enter(wave).await?;
+    }
+    Ok(())
+}
+
+/// How many of the next waves run together: staging and the snapshot behind it, which need nothing of each other
+/// and disturb no member. Where clusters wait for each other, each is backed up when its turn has come.
+fn together(waves: &[Wave], gate: &Gate) -> usize {
+    let is_snapshot = |wave: &Wave| {
+        let mut steps = wave.lanes.iter().flat_map(|lane| &lane.steps);
+        let of_v2 = |step: &Step| matches!(step.action, Action::TakeV2Backup { .. });
+        wave.purpose == Purpose::Backup && !steps.any(of_v2)
+    };
+    match waves {
+        [stage, backup, ..]
+            if stage.purpose == Purpose::Stage && is_snapshot(backup) && gate.overlaps() =>
+        {
+            2
+        }
+        _ => 1,
     }
 }
 

@@ -105,7 +105,9 @@ where
     W: Fn(String, Gate) -> F,
     F: Future<Output = Ending>,
 {
-    let yard = Yard::new(rules, interrupt);
+    let is_due = |part: &&Part| matches!(part, Part::Due(_));
+    let due = parts.iter().filter(is_due).count();
+    let yard = Yard::new(rules, interrupt, due);
     for part in parts {
         if let Part::Settled(ending) = part {
             yard.settle(ending);

@@ -20,6 +20,8 @@ use crate::plan::Purpose;
 pub(super) struct Yard {
     rules: Rules,
     interrupt: Interrupt,
+    /// Whether all clusters have a place at once.
+    is_roomy: bool,
     preparing: Arc<Semaphore>,
     working: Arc<Semaphore>,
     tally: Mutex<Tally>,
@@ -48,11 +50,13 @@ struct Held {
 }
 
 impl Yard {
-    pub(super) fn new(rules: &Rules, interrupt: &Interrupt) -> Arc<Self> {
+    /// Rooms for as many clusters as the rules say, of `due` in all.
+    pub(super) fn new(rules: &Rules, interrupt: &Interrupt, due: usize) -> Arc<Self> {
         let room = || Arc::new(Semaphore::new(rules.at_once.get()));
         Arc::new(Self {
             rules: rules.clone(),
             interrupt: interrupt.clone(),
+            is_roomy: due <= rules.at_once.get(),
             preparing: room(),
             working: room(),
             tally: Mutex::default(),
@@ -142,10 +146,11 @@ impl Turn {
     /// The gate that the engine asks before each wave of this cluster.
     pub(super) fn gate(self: &Arc<Self>) -> Gate {
         let turn = Arc::clone(self);
-        Gate::new(move |asked| {
+        let gate = Gate::new(move |asked| {
             let turn = Arc::clone(&turn);
             Box::pin(async move { turn.enter(asked).await.map_err(|no| no.to_string()) })
-        })
+        });
+        gate.overlapping(self.yard.is_roomy)
     }
 
     async fn enter(&self, asked: Asked) -> Result<(), NotBegun> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::elf::{self, Head};
 use super::error::{self, ReleaseError};
@@ -13,7 +15,7 @@ use crate::etcd::Version;
 use crate::facts::Arch;
 
 /// How a binary is asked for its version; `None` where this machine cannot run it.
-pub(super) type Ask<'a> = Option<&'a dyn Fn(&Path, &[&str]) -> io::Result<Said>>;
+pub(super) type Ask<'a> = Option<&'a (dyn Fn(&Path, &[&str]) -> io::Result<Said> + Sync)>;
 
 /// What is to be checked.
 pub(super) struct Claim<'a> {
@@ -23,38 +25,42 @@ pub(super) struct Claim<'a> {
     pub(super) origin: &'a str,
 }
 
-/// Checks the binaries in a folder and returns their digests.
+/// Checks the binaries in a folder, side by side, and returns their digests.
 pub(super) fn verify(
     folder: &Path,
     claim: &Claim<'_>,
     ask: Ask<'_>,
 ) -> Result<BTreeMap<String, Binary>, ReleaseError> {
-    let mut binaries = BTreeMap::new();
-    for name in binaries_of(claim.version) {
-        let path = folder.join(name);
-        if !path.is_file() {
-            return Err(claim.missing(name));
-        }
-        claim.check_machine(name, &path)?;
-        let (sha256, bytes) = digest::of_file(&path)?;
-        binaries.insert(
-            (*name).to_owned(),
-            Binary {
-                path,
-                sha256,
-                bytes,
-            },
-        );
+    let names = binaries_of(claim.version);
+    for name in names {
+        claim.check_machine(name, &folder.join(name))?;
     }
-    if let Some(ask) = ask {
-        for (name, binary) in &binaries {
-            claim.check_version(name, &binary.path, ask)?;
-        }
-    }
-    Ok(binaries)
+    thread::scope(|scope| {
+        let checks: Vec<_> = names
+            .iter()
+            .map(|name| scope.spawn(move || claim.check(name, folder.join(name), ask)))
+            .collect();
+        let checked = names.iter().zip(checks).map(|(name, check)| {
+            let binary = check.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            Ok(((*name).to_owned(), binary))
+        });
+        checked.collect()
+    })
 }
 
 impl Claim<'_> {
+    fn check(&self, name: &str, path: PathBuf, ask: Ask<'_>) -> Result<Binary, ReleaseError> {
+        let (sha256, bytes) = digest::of_file(&path)?;
+        if let Some(ask) = ask {
+            self.check_version(name, &path, ask)?;
+        }
+        Ok(Binary {
+            path,
+            sha256,
+            bytes,
+        })
+    }
+
     fn missing(&self, binary: &'static str) -> ReleaseError {
         ReleaseError::MissingBinary {
             origin: self.origin.to_owned(),
@@ -63,7 +69,10 @@ impl Claim<'_> {
         }
     }
 
-    fn check_machine(&self, name: &str, path: &PathBuf) -> Result<(), ReleaseError> {
+    fn check_machine(&self, name: &'static str, path: &PathBuf) -> Result<(), ReleaseError> {
+        if !path.is_file() {
+            return Err(self.missing(name));
+        }
         let mut bytes = Vec::new();
         File::open(path)
             .and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut bytes))

@@ -56,6 +56,8 @@ pub struct HostRow {
     pub note: String,
     /// Bytes done and in all, for transfers.
     pub bytes: Option<(u64, u64)>,
+    /// The steps in hand, oldest first: a snapshot may be taken beside the staging.
+    open: Vec<(StepId, String)>,
     /// When the present state began.
     pub since: Timestamp,
 }
@@ -103,10 +105,12 @@ impl Board {
             Kind::StepEnded {
                 cluster,
                 host,
+                step,
                 outcome,
                 undo,
                 ..
             } => {
+                self.on(cluster, host, |row| row.open.retain(|(id, _)| id != step));
                 self.step_ended(cluster, host, outcome, *undo, at);
             }
             Kind::UndoStarted { cluster, host, .. } => {
@@ -229,7 +233,8 @@ impl HostRow {
         if let Some(place) = self.steps.iter().position(|id| *id == step)
             && !undo
         {
-            self.begun = place + 1;
+            self.begun = self.begun.max(place + 1);
+            self.open.push((step, what.to_owned()));
         }
         self.enter(if undo { State::Undoing } else { State::Working }, what, at);
     }
@@ -252,7 +257,9 @@ impl HostRow {
     }
 
     fn step_done(&mut self, at: Timestamp) {
-        if self.begun == self.steps.len() {
+        if let Some((_, what)) = self.open.last().cloned() {
+            self.enter(State::Working, &what, at);
+        } else if self.begun == self.steps.len() {
             self.enter(State::Done, "done", at);
         } else {
             self.enter(State::Waiting, "waits for its turn", at);
@@ -307,6 +314,7 @@ fn host_rows(plan: &Plan, at: Timestamp) -> Vec<HostRow> {
                 what: "waits for its turn".to_owned(),
                 note: String::new(),
                 bytes: None,
+                open: Vec::new(),
                 since: at,
             }),
         }

@@ -5,11 +5,12 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use runner::engine::Gate;
 use runner::engine::act::unit::{LOOK_TITLE, STOP_TITLE};
 use runner::engine::lock::HOLD_TITLE;
 use runner::engine::rescue::DISARM_TITLE;
 use runner::engine::wait::AWAIT_TITLE;
-use runner::event::Kind;
+use runner::event::{Event, Kind};
 use runner::facts::observe;
 use runner::journal::Journal;
 
@@ -72,12 +73,12 @@ async fn every_command_of_a_step_comes_after_the_journal_has_its_start() {
             return;
         }
         let events = runner::journal::read(&journal).unwrap().events;
-        let open = events.iter().rev().find_map(|event| match &event.kind {
-            Kind::StepStarted { host: on, .. } if on == host => Some(true),
-            Kind::StepEnded { host: on, .. } if on == host => Some(false),
-            _ => None,
+        let open = events.iter().fold(0, |open, event| match &event.kind {
+            Kind::StepStarted { host: on, .. } if on == host => open + 1,
+            Kind::StepEnded { host: on, .. } if on == host => open - 1,
+            _ => open,
         });
-        if open != Some(true) {
+        if open == 0 {
             state
                 .violations
                 .push(format!("`{}` on {host} was not announced", command.title));
@@ -159,5 +160,28 @@ async fn a_member_that_has_ended_since_it_settled_is_told_at_the_end_even_if_it_
             "member `etcd-1` has ended since it settled"
         );
         assert!(ending.causes[1].starts_with("unit `etcd.service` on `etcd-1` is "));
+    }
+}
+
+/// Whether the snapshot was begun before any step was done.
+fn overlapped(events: &[Event]) -> bool {
+    let place = |found: &dyn Fn(&Kind) -> bool| events.iter().position(|event| found(&event.kind));
+    let begun = |word: &'static str| move |kind: &Kind| matches!(kind, Kind::StepStarted { what, .. } if what.starts_with(word));
+    let staged = place(&|kind| matches!(kind, Kind::StepEnded { .. }));
+    place(&begun("take a backup")) < staged
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_snapshot_is_taken_beside_the_staging_unless_clusters_wait_for_each_other() {
+    for overlaps in [true, false] {
+        let mut rig = Rig::new(3);
+        let plan = rig.plan();
+        let engine = rig.engine();
+        let gate = Gate::new(|_| Box::pin(std::future::ready(Ok(())))).overlapping(overlaps);
+        let ending = engine
+            .run_through(&inventory::cluster(3), &plan, &gate)
+            .await;
+        assert_eq!(ending.status, 0, "{ending:?}");
+        assert_eq!(overlapped(&rig.events()), overlaps);
     }
 }

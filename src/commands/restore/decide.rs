@@ -174,7 +174,7 @@ fn request<'a>(
     releases: &'a crate::plan::upgrade::Releases,
     goal: Option<&Goal>,
 ) -> Request<'a> {
-    let settle = goal.and_then(|goal| goal.target.settle);
+    let settle = goal.and_then(|goal| goal.target.care.settle);
     let timeout = session.context.global.timeout;
     Request {
         cluster: &selected.cluster,
@@ -184,7 +184,7 @@ fn request<'a>(
         available: &Available::Any,
         releases,
         rules: Catalogue::embedded(),
-        on_failure: goal.map_or_else(Default::default, |goal| goal.target.on_failure.into()),
+        on_failure: goal.map_or_else(Default::default, |goal| goal.target.care.on_failure.into()),
         settle_least_s: settle.map_or(0, |least| least.as_secs()),
         step_timeout_s: timeout.map(|most| most.as_secs().max(1)),
         resume: true,

@@ -44,7 +44,11 @@ pub(crate) async fn hand_over(
         if leader == Some(me) {
             let target = healthy_candidate(&seen, candidates)?;
             said = ask(task, target).await?;
-            asked = Some(target.id);
+            // The answer comes when the leadership has moved, or not at all.
+            let is_first = asked.replace(target.id).is_none();
+            if is_first {
+                continue;
+            }
         } else {
             task.turn.ledger.forget_seen();
         }

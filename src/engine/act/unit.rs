@@ -33,11 +33,27 @@ pub(crate) use show;
 /// Arguments: `unit`, then what [`rescue::arguments`] gives. Prints `same` when nothing ran, then the properties.
 const STOP: &str = concat!(
     "set -eu\nexport LC_ALL=C\nunit=$1\nshift\n",
-    show!(),
     include_str!("../lock/file.sh"),
     include_str!("../rescue/arm.sh"),
     r#"
 die() { printf '%s\n' "$1" >&2; exit 1; }
+load='' active='' pid=0 group='' began=''
+# Sets `shown`, and what the script needs of it. The control group is gone behind the stop, so the first one stays.
+props() {
+  shown=$(systemctl show -p LoadState -p ActiveState -p SubState -p Result -p MainPID -p ExecMainStatus -p NRestarts \
+    -p Job -p ControlGroup -p InactiveExitTimestampMonotonic -- "$unit")
+  while IFS='=' read -r name value; do
+    case $name in
+      LoadState) load=$value ;;
+      ActiveState) active=$value ;;
+      MainPID) pid=$value ;;
+      ControlGroup) group=${group:-$value} ;;
+      InactiveExitTimestampMonotonic) began=$value ;;
+    esac
+  done <<SHOWN
+$shown
+SHOWN
+}
 left() {
   [ -n "$group" ] || return 0
   for list in "/sys/fs/cgroup$group/cgroup.procs" "/sys/fs/cgroup/unified$group/cgroup.procs" \
@@ -49,22 +65,22 @@ left() {
     done < "$list"
   done
 }
-[ "$(prop "$unit" LoadState)" = loaded ] || die "unit \`$unit\` is $(prop "$unit" LoadState)"
+props
+[ "$load" = loaded ] || die "unit \`$unit\` is $load"
 [ $# -eq 0 ] || arm "$@"
-pid=$(prop "$unit" MainPID)
-group=$(prop "$unit" ControlGroup)
-case $(prop "$unit" ActiveState) in
+case $active in
   inactive | failed) [ "$pid" != 0 ] || [ -n "$(left)" ] || echo same ;;
 esac
 systemctl stop -- "$unit"
-[ "$(prop "$unit" MainPID)" = 0 ] || die "process $(prop "$unit" MainPID) of \`$unit\` still runs after the stop"
+props
+[ "$pid" = 0 ] || die "process $pid of \`$unit\` still runs after the stop"
 rest=$(left)
 [ -z "$rest" ] || die "etcd process ${rest% } is still in the unit's control group after the stop"
-case $(prop "$unit" ActiveState) in
+case $active in
   inactive | failed) ;;
-  *) die "unit \`$unit\` is $(prop "$unit" ActiveState) after the stop" ;;
+  *) die "unit \`$unit\` is $active after the stop" ;;
 esac
-show "$unit"
+printf '%s\n' "$shown"
 "#
 );
 

@@ -1,4 +1,5 @@
 # Defines `arm`, which arms the rescue or ends the script that wanted it. Arguments: the rescue's script, then its own.
+# `unit` is set, and `began`, when systemd began to start it last.
 keep() {
   shift 6
   rm -rf -- "$kept"
@@ -10,7 +11,7 @@ keep() {
     [ ! -e "$1" ] || cp -pP -- "$1" "$kept/$at" || return 1
     shift
   done
-  prop "$unit" InactiveExitTimestampMonotonic >"$kept/began"
+  printf '%s\n' "$began" >"$kept/began"
   printf '%s\n' "$run" >"$kept/run"
 }
 launch() {
