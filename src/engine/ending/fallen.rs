@@ -62,5 +62,5 @@ pub(super) fn tell(ending: &mut Ending, fallen: Vec<String>) {
         .collect();
     ending.causes.extend(states);
     ending.hint =
-        "see to the members that are not well first: `runner status` shows them".to_owned();
+        String::from("see to the members that are not well first: `runner status` shows them");
 }

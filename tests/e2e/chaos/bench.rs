@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::strike::hex;
 use super::{NEW, OLD};
 use crate::common::Cluster;
-use crate::common::run::{Ran, command, inventory, outcome, state_dir};
+use crate::common::look::await_true;
+use crate::common::run::{Ran, command, inventory, outcome, running, state_dir};
 
 /// The lab and what belongs to a run on this machine.
 pub struct Bench {
@@ -75,6 +76,11 @@ impl Bench {
         let _ = fs::remove_dir_all(state_dir(&self.cluster));
         let _ = fs::remove_dir_all(self.other_state());
         self.await_health();
+        // A cluster begins at 3.0 until its members have told each other their releases.
+        await_true("the cluster's version is that of its members", || {
+            let mut hosts = self.hosts().into_iter();
+            hosts.all(|host| running(&self.cluster, &host).1 == "3.4.0")
+        });
     }
 
     /// All hosts.

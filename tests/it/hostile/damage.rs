@@ -88,7 +88,7 @@ impl Damage {
             }
             Self::Piece(at, piece) => drop(bytes.splice(place(at)..place(at), piece.bytes())),
             Self::Noise(at, noise) => {
-                drop(bytes.splice(place(at)..place(at), noise.iter().copied()))
+                drop(bytes.splice(place(at)..place(at), noise.iter().copied()));
             }
         }
     }

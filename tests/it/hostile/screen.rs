@@ -155,7 +155,9 @@ fn lines_are_one_an_event_whatever_a_host_says() {
         let told = |said: &str| {
             let buffer = Buffer::default();
             let mut lines = Lines::new(Box::new(buffer.clone()), 2);
-            run(said).iter().for_each(|event| lines.report(event));
+            for event in &run(said) {
+                lines.report(event);
+            }
             buffer.text()
         };
         let text = told(&said);
@@ -176,7 +178,9 @@ fn json_has_one_object_an_event_that_reads_back_whatever_a_host_says() {
         let buffer = Buffer::default();
         let mut json = Json::new(Box::new(buffer.clone()));
         let events = run(&said);
-        events.iter().for_each(|event| json.report(event));
+        for event in &events {
+            json.report(event);
+        }
         let text = buffer.text();
         let read = text
             .split_terminator('\n')
