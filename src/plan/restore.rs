@@ -42,8 +42,8 @@ use crate::inventory::Cluster;
 pub use super::rollback::Past;
 use super::rollback::{kept, recall};
 use super::seats::{self, Seat};
-use super::upgrade::{Request, Work, digest, number, refused, render};
-use super::{FORMAT, Hop, Kind, Plan, Planned, Rule, Severity, finding};
+use super::upgrade::{Request, Work, back, refused, render};
+use super::{Kind, Plan, Planned, Rule, Severity, finding};
 
 /// A backup, as its descriptions and files tell of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,17 +136,10 @@ fn work<'a>(request: &Request<'a>, past: &Past) -> Work<'a> {
     let seats = seats::seats(request.cluster, request.facts);
     let installed = seats.iter().filter_map(Seat::installed);
     let highest = installed.chain(seats::highest(request.facts)).max();
+    let from = highest.unwrap_or(&to).clone();
     let mut work = Work {
-        kind: Kind::Restore,
-        path: vec![to.clone()],
-        from: highest.unwrap_or(&to).clone(),
-        to,
-        seats,
-        files: std::collections::BTreeMap::new(),
-        gone: std::collections::BTreeMap::new(),
-        template_errors: Vec::new(),
         leader: seats::leader(request.facts),
-        complete: true,
+        ..Work::new(Kind::Restore, from, to, seats)
     };
     render(request, &mut work);
     recall(&mut work, past);
@@ -154,24 +147,8 @@ fn work<'a>(request: &Request<'a>, past: &Past) -> Work<'a> {
 }
 
 fn build(request: &Request, work: &Work, source: &Source, backup: &Backup) -> Plan {
-    let mut waves = lanes::Lanes::new(request, work, source, backup).waves();
-    number(&mut waves);
-    Plan {
-        format: FORMAT,
-        kind: Kind::Restore,
-        cluster: request.cluster.name.clone(),
-        from: work.from.clone(),
-        to: work.to.clone(),
-        hops: vec![Hop {
-            from: work.from.clone(),
-            to: work.to.clone(),
-            waves,
-            point_of_no_return: None,
-            rules: cited(backup),
-        }],
-        on_failure: request.on_failure,
-        basis: digest(request.facts),
-    }
+    let waves = lanes::Lanes::new(request, work, source, backup).waves();
+    back(request, work, waves, cited(backup))
 }
 
 fn cited(backup: &Backup) -> Vec<Rule> {

@@ -17,10 +17,9 @@ use super::files::Rendered;
 use super::lane::Lanes;
 use super::left::{self, Left};
 use super::seats::{self, Seat};
-use super::upgrade::{Request, Work, cluster_minor, digest, number, refused, render};
+use super::upgrade::{Request, Work, back, cluster_minor, refused, render};
 use super::{
-    Action, FORMAT, Finding, Hop, Kind, Plan, Planned, Rule, Severity, Undo, finding, order,
-    preflight,
+    Action, Finding, Hop, Kind, Plan, Planned, Rule, Severity, Undo, finding, order, preflight,
 };
 
 /// What journals know of a cluster: the plans of past runs, newest first.
@@ -162,16 +161,9 @@ fn work<'a>(request: &Request<'a>, past: &Past) -> Work<'a> {
     due.sort_by(|a, b| b.version().cmp(&a.version()));
     let complete = rest.iter().all(|seat| seat.version() == Some(&to));
     let mut work = Work {
-        kind: Kind::Rollback,
-        path: vec![to.clone()],
-        from,
-        to,
-        seats: order::order(due, leader),
-        files: BTreeMap::new(),
-        gone: BTreeMap::new(),
-        template_errors: Vec::new(),
         leader,
         complete,
+        ..Work::new(Kind::Rollback, from, to, order::order(due, leader))
     };
     render(request, &mut work);
     recall(&mut work, past);
@@ -262,24 +254,13 @@ fn passed(request: &Request, runs: &Version, why: &str) -> Finding {
 }
 
 fn build(request: &Request, work: &Work) -> Plan {
-    let mut waves = Lanes::new(request, work).waves();
-    number(&mut waves);
-    Plan {
-        format: FORMAT,
-        kind: Kind::Rollback,
-        cluster: request.cluster.name.clone(),
-        from: work.from.clone(),
-        to: work.to.clone(),
-        hops: vec![Hop {
-            from: work.from.clone(),
-            to: work.to.clone(),
-            waves,
-            point_of_no_return: None,
-            rules: cited(request.rules, &work.from, &work.to),
-        }],
-        on_failure: request.on_failure,
-        basis: digest(request.facts),
-    }
+    let waves = Lanes::new(request, work).waves();
+    back(
+        request,
+        work,
+        waves,
+        cited(request.rules, &work.from, &work.to),
+    )
 }
 
 fn cited(known: &Catalogue, from: &Version, to: &Version) -> Vec<Rule> {

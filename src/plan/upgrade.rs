@@ -89,7 +89,23 @@ pub(super) struct Work<'a> {
     pub complete: bool,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// All members between two releases, without files.
+    pub fn new(kind: Kind, from: Version, to: Version, seats: Vec<Seat<'a>>) -> Self {
+        Self {
+            kind,
+            path: vec![to.clone()],
+            from,
+            to,
+            seats,
+            files: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            template_errors: Vec::new(),
+            leader: None,
+            complete: true,
+        }
+    }
+
     /// The rendered files of a host.
     pub fn files_of(&self, seat: &Seat) -> &[Rendered] {
         self.files
@@ -196,16 +212,10 @@ fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
         .iter()
         .all(|seat| seat.version().is_some_and(|version| *version >= to));
     let mut work = Work {
-        kind: Kind::Upgrade,
         path,
-        from,
-        to,
-        seats: order::order(due, leader),
-        files: BTreeMap::new(),
-        gone: BTreeMap::new(),
-        template_errors: Vec::new(),
         leader,
         complete,
+        ..Work::new(Kind::Upgrade, from, to, order::order(due, leader))
     };
     render(request, &mut work);
     Ok(work)
@@ -241,6 +251,23 @@ pub(super) fn whole(request: &Request, from: &Version, hops: Vec<Hop>) -> Plan {
         hops,
         on_failure: request.on_failure,
         basis: digest(request.facts),
+    }
+}
+
+/// The plan of one hop back.
+pub(super) fn back(request: &Request, work: &Work, waves: Vec<Wave>, rules: Vec<Rule>) -> Plan {
+    let mut hop = Hop {
+        from: work.from.clone(),
+        to: work.to.clone(),
+        waves,
+        point_of_no_return: None,
+        rules,
+    };
+    number(&mut hop.waves);
+    Plan {
+        kind: work.kind,
+        to: work.to.clone(),
+        ..whole(request, &work.from, vec![hop])
     }
 }
 

@@ -131,10 +131,11 @@ done
 
 /// What a verified backup was found to be.
 #[derive(Debug)]
-struct Taken {
-    bytes: u64,
-    sha256: String,
-    revision: u64,
+pub(super) struct Taken {
+    pub bytes: u64,
+    pub sha256: String,
+    /// What it is of: a revision of API 3, or an index of the v2 store.
+    pub at: u64,
 }
 
 /// `Action::TakeBackup`.
@@ -150,7 +151,7 @@ pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outco
         ]);
     command.secrets = secrets(host);
     let (answer, seen) = tokio::join!(task.ask(command), task.observe());
-    let taken = parse_taken(&answer?.text())?;
+    let taken = parse_taken(TAKE_TITLE, "revision", &answer?.text())?;
     // The description may yet fail, and the step then tells nothing of the backup.
     task.turn.ledger.note_change();
     describe(task, (dir, file), &taken, &seen?).await?;
@@ -158,28 +159,29 @@ pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outco
     task.turn.ledger.note_backup(place);
     task.turn.leave(format!(
         "backup {dir}/{file} on {}: {} bytes, revision {}, SHA-256 {}",
-        host.name, taken.bytes, taken.revision, taken.sha256
+        host.name, taken.bytes, taken.at, taken.sha256
     ));
     Ok(changed(format!(
         "{dir}/{file}, {} bytes, revision {}, SHA-256 {}",
-        taken.bytes, taken.revision, taken.sha256
+        taken.bytes, taken.at, taken.sha256
     )))
 }
 
-fn parse_taken(text: &str) -> Result<Taken, Failure> {
+/// What a script that takes a backup answers; `at` is its word for what the backup is of.
+pub(super) fn parse_taken(title: &str, at: &str, text: &str) -> Result<Taken, Failure> {
     let fields: BTreeMap<&str, &str> = text
         .lines()
         .filter_map(|line| line.split_once('='))
         .collect();
     let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
-    match (number("bytes"), number("revision"), fields.get("sha256")) {
-        (Some(bytes), Some(revision), Some(sha256)) if sha256.len() == 64 => Ok(Taken {
+    match (number("bytes"), number(at), fields.get("sha256")) {
+        (Some(bytes), Some(at), Some(sha256)) if sha256.len() == 64 => Ok(Taken {
             bytes,
             sha256: (*sha256).to_owned(),
-            revision,
+            at,
         }),
         _ => Err(Failure::because(format!(
-            "`{TAKE_TITLE}` gave an answer that cannot be understood: {text:?}"
+            "`{title}` gave an answer that cannot be understood: {text:?}"
         ))),
     }
 }
@@ -204,6 +206,12 @@ pub(super) fn describe_here(task: &Task<'_>, file: &str, text: &str) -> Result<(
     if !task.turn.cluster.backup.fetch {
         return Ok(());
     }
+    let path = folder_here(task)?.join(format!("{file}.json"));
+    local(fs::write(&path, text), &path)
+}
+
+/// The folder on this machine that backups of the cluster are brought to.
+pub(super) fn folder_here(task: &Task<'_>) -> Result<PathBuf, Failure> {
     let backups = task.turn.engine.state_dir.join("backups");
     let dir = backups.join(&task.turn.cluster.name);
     let made = fs::DirBuilder::new()
@@ -211,8 +219,7 @@ pub(super) fn describe_here(task: &Task<'_>, file: &str, text: &str) -> Result<(
         .mode(0o700)
         .create(&dir);
     local(made, &dir)?;
-    let path = dir.join(format!("{file}.json"));
-    local(fs::write(&path, text), &path)
+    Ok(dir)
 }
 
 fn description(task: &Task<'_>, file: &str, taken: &Taken, seen: &Observation) -> String {
@@ -239,7 +246,7 @@ fn description(task: &Task<'_>, file: &str, taken: &Taken, seen: &Observation) -
         "taken_on": task.turn.host.name,
         "bytes": taken.bytes,
         "sha256": taken.sha256,
-        "revision": taken.revision,
+        "revision": taken.at,
         "versions": versions,
         "members": members,
     });
@@ -248,19 +255,9 @@ fn description(task: &Task<'_>, file: &str, taken: &Taken, seen: &Observation) -
 
 /// `Action::FetchBackup`. A file that is here already with the right digest is not sent again.
 pub(crate) async fn fetch(task: &Task<'_>, path: &str, file: &str) -> Result<Outcome, Failure> {
-    let dir = task
-        .turn
-        .engine
-        .state_dir
-        .join("backups")
-        .join(&task.turn.cluster.name);
+    let dir = folder_here(task)?;
     let target = dir.join(file);
     let digest = task.ask(task.command(DIGEST_TITLE, DIGEST).arg(path));
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir);
-    local(made, &dir)?;
     let part = dir.join(format!("{file}.part"));
     let digest = if target.exists() {
         let digest = digest.await?;

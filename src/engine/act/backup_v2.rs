@@ -9,13 +9,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use tar::Archive;
 
-use super::backup::{DESCRIBE, DESCRIBE_TITLE, bring, describe_here, digest_of, local};
+use super::backup::{
+    DESCRIBE, DESCRIBE_TITLE, Taken, bring, describe_here, digest_of, folder_here, local,
+    parse_taken,
+};
 use super::client::{client, endpoint_args, secrets};
 use super::{Failure, Task, changed};
 use crate::etcd::wal;
@@ -111,14 +113,6 @@ struct Copy<'a> {
     stopped: bool,
 }
 
-/// What was taken.
-#[derive(Clone, Debug)]
-struct Taken {
-    bytes: u64,
-    sha256: String,
-    index: u64,
-}
-
 /// What a proven copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Proof {
@@ -165,7 +159,7 @@ async fn take(task: &Task<'_>, copy: Copy<'_>) -> Result<Outcome, Failure> {
         .args([how, copy.tool])
         .args(copy.flags.iter().cloned());
     command.secrets = secrets(host);
-    let taken = parse(&task.ask(command).await?.text())?;
+    let taken = parse_taken(TAKE_TITLE, "index", &task.ask(command).await?.text())?;
     let (proof, here) = brought(task, copy, &taken).await?;
     describe(task, copy, &taken, proof).await?;
     let holds = if copy.stopped {
@@ -174,7 +168,7 @@ async fn take(task: &Task<'_>, copy: Copy<'_>) -> Result<Outcome, Failure> {
             proof.log.last
         )
     } else {
-        format!("v2 store at index {} or later", taken.index)
+        format!("v2 store at index {} or later", taken.at)
     };
     let what = format!("{} bytes, {holds}, SHA-256 {}", taken.bytes, taken.sha256);
     let place = format!("{}/{}", copy.dir, copy.file);
@@ -192,37 +186,13 @@ async fn take(task: &Task<'_>, copy: Copy<'_>) -> Result<Outcome, Failure> {
     Ok(changed(format!("{place}, {what}")))
 }
 
-fn parse(text: &str) -> Result<Taken, Failure> {
-    let fields: BTreeMap<&str, &str> = text
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .collect();
-    let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
-    match (number("bytes"), number("index"), fields.get("sha256")) {
-        (Some(bytes), Some(index), Some(sha256)) if sha256.len() == 64 => Ok(Taken {
-            bytes,
-            sha256: (*sha256).to_owned(),
-            index,
-        }),
-        _ => Err(Failure::because(format!(
-            "`{TAKE_TITLE}` gave an answer that cannot be understood: {text:?}"
-        ))),
-    }
-}
-
 /// Brings the file here and proves it; it stays only if it is wanted.
 async fn brought(
     task: &Task<'_>,
     copy: Copy<'_>,
     taken: &Taken,
 ) -> Result<(Proof, Option<PathBuf>), Failure> {
-    let backups = task.turn.engine.state_dir.join("backups");
-    let dir = backups.join(&task.turn.cluster.name);
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir);
-    local(made, &dir)?;
+    let dir = folder_here(task)?;
     let part = dir.join(format!("{}.part", copy.file));
     bring(task, &format!("{}/{}", copy.dir, copy.file), &part).await?;
     let proven = proven(task, &part, taken).await;
@@ -336,7 +306,7 @@ async fn describe(
         "member": task.turn.lane.member,
         "bytes": taken.bytes,
         "sha256": taken.sha256,
-        "store_index": taken.index,
+        "store_index": taken.at,
         "raft_index": proof.log.last,
         "snapshot_index": proof.log.snapshot,
         "store_bytes": proof.store_bytes,

@@ -16,7 +16,9 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
     findings.extend(space::findings(request, work, &all));
     findings.extend(options::findings(request, work));
     findings.extend(v2::backups(&Basis::of(request, work), &all));
-    findings.extend(releases(request, work));
+    findings.extend(releases(request, work, |seat| {
+        kept(seat, &work.to).is_some()
+    }));
     findings.extend(partial(request, work));
     findings.extend(target::by_message(&work.template_errors));
     for seat in &work.seats {
@@ -25,14 +27,18 @@ pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
     findings
 }
 
-/// A release that was neither kept on the host nor can be had.
-fn releases(request: &Request, work: &Work) -> Option<Finding> {
+/// A release that is on a host in no way and cannot be had.
+pub(super) fn releases(
+    request: &Request,
+    work: &Work,
+    is_there: impl Fn(&Seat) -> bool,
+) -> Option<Finding> {
     let lacks = |seat: &&Seat| {
         let key = (work.to.clone(), seat.facts.arch);
         let here = request.releases.get(&key);
         let whole =
             here.is_some_and(|files| files.contains_key("etcd") && files.contains_key("etcdctl"));
-        kept(seat, &work.to).is_none() && !whole
+        !is_there(seat) && !whole
     };
     let lacking: Vec<&Seat> = work.seats.iter().filter(lacks).collect();
     (!lacking.is_empty()).then(|| {

@@ -6,7 +6,7 @@ use crate::plan::rollback::kept;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
 
-use super::{Severity, identity, names, of, options, space, target, units};
+use super::{Severity, back, identity, names, of, options, space, target, units};
 
 /// What a restore writes on a host, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +29,9 @@ pub(super) fn findings(request: &Request, work: &Work, room: Room) -> Vec<Findin
             .flat_map(|seat| space::of_restore(request, work, seat, room)),
     );
     findings.extend(options::findings(request, work));
-    findings.extend(releases(request, work));
+    findings.extend(back::releases(request, work, |seat| {
+        seat.installed() == Some(&work.to) || kept(seat, &work.to).is_some()
+    }));
     findings.extend(partial(request, work));
     findings.extend(old(work));
     findings.extend(target::by_message(&work.template_errors));
@@ -65,27 +67,6 @@ fn stopped(mut finding: Finding) -> Option<Finding> {
         }
         _ => Some(finding),
     }
-}
-
-/// A release that is neither installed nor kept on the host and cannot be had.
-fn releases(request: &Request, work: &Work) -> Option<Finding> {
-    let lacks = |seat: &&Seat| {
-        let key = (work.to.clone(), seat.facts.arch);
-        let here = request.releases.get(&key);
-        let whole =
-            here.is_some_and(|files| files.contains_key("etcd") && files.contains_key("etcdctl"));
-        seat.installed() != Some(&work.to) && kept(seat, &work.to).is_none() && !whole
-    };
-    let lacking: Vec<&Seat> = work.seats.iter().filter(lacks).collect();
-    (!lacking.is_empty()).then(|| {
-        let reason = format!(
-            "{} host(s) have not kept it, and 0 verified copies are here: {}",
-            lacking.len(),
-            names(&lacking)
-        );
-        Finding::block("RELEASE_MISSING", work.to.to_string(), reason)
-            .hint("add it to `[releases] source`")
-    })
 }
 
 /// Members of the old cluster must not go on beside the new one.
