@@ -25,7 +25,6 @@ mod rescue;
 mod restore;
 mod rollback;
 mod templates;
-mod terminal;
 mod tls;
 mod upgrade;
 mod v2;
