@@ -15,7 +15,8 @@ const LATEST: [&str; 12] = [
     "3.5.33", "3.6.14", "3.7.1",
 ];
 
-fn rig(from: &str, to: &str) -> Rig {
+/// Three members from one release to another, with what that may need acknowledged.
+pub fn rig(from: &str, to: &str) -> Rig {
     let mut rig = Rig::between(3, from, to);
     rig.acknowledged = ["NO_WAY_BACK", "V2_OFF"].map(str::to_owned).into();
     rig
@@ -131,7 +132,7 @@ async fn one_member_and_five_members_climb_too() {
 }
 
 /// The hops that a raft snapshot must come before, each with a log that asks for it.
-fn barriers() -> [(&'static str, &'static str, Log); 3] {
+pub fn barriers() -> [(&'static str, &'static str, Log); 3] {
     [
         (
             "3.4.45",

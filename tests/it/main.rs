@@ -2,8 +2,10 @@
 
 mod backup_plan;
 mod backup_script;
+mod backup_sweep;
 mod cli;
 mod climb;
+mod climb_sweep;
 mod engine;
 mod engine_bench;
 mod engine_locks;
@@ -16,6 +18,7 @@ mod engine_undo;
 mod facts;
 mod findings;
 mod fleet;
+mod hostile;
 mod inventory;
 mod layering;
 mod lint;
@@ -34,6 +37,7 @@ mod rollback_sweep;
 mod scenarios;
 mod sim;
 mod sweep;
+mod sweeping;
 mod transport;
 mod undo;
 mod world;

@@ -320,7 +320,7 @@ fn start(state: &mut State, name: &str) -> String {
 fn properties(state: &State, name: &str) -> String {
     let host = &state.hosts[name];
     let unit = &host.unit;
-    let pid = if host.process.is_some() { 4242 } else { 0 };
+    let pid = host.process.as_ref().map_or(0, |_| 4242 + unit.restarts);
     format!(
         "ActiveState={}\nSubState={}\nResult=x\nMainPID={pid}\nExecMainStatus={}\nNRestarts={}\nJob=\n",
         unit.active, unit.sub, unit.status, unit.restarts
