@@ -1,61 +1,58 @@
 #!/bin/sh
-# Times `runner upgrade` against the floor script on fresh labs of the same kind, one after the other in turns, and
-# prints the ratio of each pair and the medians. Needs root, python3 and a release build.
+# Times `runner upgrade` against the floor script on fresh labs of the same kind, one after the other in turns, under a
+# client that writes every 5 ms. Prints the medians and the ratio within each pair, of the times and of the longest gaps
+# that the client saw. Needs root, python3 and a release build.
 #
-#   benches/upgrade.sh [PAIRS [MEMBERS [FROM [TO]]]]
+#   benches/upgrade.sh [PAIRS [MEMBERS [FROM [TO [DELAY]]]]]
 #
-# Both numbers end when the last member is settled; waiting for etcd's own cluster-version tick is shown apart.
+# With a DELAY all that goes over a connection is that many milliseconds late, each way: 50 make a round trip of 100 ms.
+# Both numbers end when the last member is settled; etcd's own cluster-version tick, which nobody can hurry, is left out.
 set -eu
 
-pairs=${1:-5} members=${2:-3} from=${3:-3.4.23} to=${4:-3.5.16}
-here=$(dirname "$0")
-runner=${RUNNER:-$here/../target/release/runner}
-work=$(mktemp -d)
-trap '"$runner" rehearse --destroy >/dev/null 2>&1 || :; rm -rf "$work"' EXIT INT TERM
-: >"$work/pairs"
+pairs=${1:-5} members=${2:-3} from=${3:-3.4.23} to=${4:-3.5.16} delay=${5:-0}
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=benches/lib.sh
+. "$here/lib.sh"
 
-lab() {
-    # From `from` to `from`: brings the cluster up and leaves it as it is.
-    "$runner" rehearse --keep --members "$members" --from "$from" --to "$from" >"$work/lab" 2>"$work/lab.err" ||
-        { cat "$work/lab.err" >&2; exit 1; }
-    inventory=$(sed -n 's/.*runner status -i //p' "$work/lab")
-    folder=$(dirname "$inventory")
+# The lab, behind the delay.
+far_lab() {
+    lab "$from" --members "$members"
+    # shellcheck disable=SC2154 # `config` is of the lab
+    [ "$delay" = 0 ] || echo "  ProxyCommand $here/delay.py $delay %h %p" >>"$config"
 }
-gone() { "$runner" rehearse --destroy >/dev/null 2>&1; }
-# A kept lab's folder of releases has newer ones than it runs, too.
-releases() { echo "${RUNNER_RELEASES:-$folder/releases}"; }
 
+# under_client FILE COMMAND...: runs a command that prints to FILE while a client writes; sets gap.
+under_client() {
+    said=$1
+    shift
+    # A command of its own and no function, so that the signal reaches it.
+    # shellcheck disable=SC2046,SC2086,SC2154 # one word a host; `hosts` and `namespace` are of the lab
+    nsenter --net="$namespace" "$here/writer.py" $(printf 'http://%s:2379 ' $hosts) >"$work/writer" &
+    writer=$!
+    "$@" >"$said"
+    kill $writer
+    wait $writer
+    gap=$(cut -d ' ' -f 2 "$work/writer")
+}
+
+: >"$work/pairs"
+: >"$work/gaps"
 pair=0
 while [ $pair -lt "$pairs" ]; do
     pair=$((pair + 1))
-    lab
-    # shellcheck disable=SC2046 # one word a host
-    "$here/floor.sh" "$folder/ssh_config" "$(releases)/$to" "$to" \
-        $(sed -n 's/^address = "\(.*\)"/ops@\1/p' "$inventory") >"$work/floor"
+    far_lab
+    # shellcheck disable=SC2046,SC2086,SC2154 # one word a host; `releases` is of the lab
+    under_client "$work/floor" inside "$here/floor.sh" "$config" "$releases/$to" "$to" $(printf 'ops@%s ' $hosts)
     gone
-    lab
-    begin=$(date +%s%3N)
-    "$runner" upgrade --yes -i "$inventory" -e "releases.source=$(releases)" --to "$to" --output json --acknowledge SINGLE_MEMBER \
-        --state-dir "$work/state" >"$work/runner" 2>"$work/runner.err" || { cat "$work/runner.err" >&2; exit 1; }
-    wall=$(($(date +%s%3N) - begin))
+    floor=$(sed -n 's/^upgrade_ms //p' "$work/floor") floor_gap=$gap
+    far_lab
+    under_client "$work/took" upgrade_by_runner "$to"
     gone
-    python3 - "$work" "$wall" <<'PY'
-import json, sys
-work, wall = sys.argv[1], int(sys.argv[2])
-floor = dict(line.split() for line in open(work + "/floor"))
-events = [json.loads(line) for line in open(work + "/runner")]
-steps = {s["id"]: s["action"]["do"] for h in events[0]["plan"]["hops"] for w in h["waves"] for l in w["lanes"] for s in l["steps"]}
-tick = sum(e["took_ms"] for e in events if e["kind"] == "step_ended" and steps[e["step"]] == "await_cluster_version")
-line = (int(floor["upgrade_ms"]), int(floor["cluster_version_ms"]), wall - tick, tick)
-print("floor %5d ms (+ %d ms tick)   runner %5d ms (+ %d ms tick)   ratio %.2f" % (*line, line[2] / line[0]), flush=True)
-open(work + "/pairs", "a").write("%d %d\n" % (line[0], line[2]))
-PY
+    ran=$(cat "$work/took")
+    echo "$ran $floor" >>"$work/pairs"
+    echo "$gap $floor_gap" >>"$work/gaps"
+    echo "runner $ran ms, gap $gap ms; floor $floor ms, gap $floor_gap ms"
 done
-python3 - "$work/pairs" <<'PY'
-import statistics, sys
-rows = [tuple(map(int, line.split())) for line in open(sys.argv[1])]
-ratios = [b / a for a, b in rows]
-print("median floor %d ms, median runner %d ms, ratio median %.2f (%.2f to %.2f)" % (
-    statistics.median(a for a, _ in rows), statistics.median(b for _, b in rows),
-    statistics.median(ratios), min(ratios), max(ratios)))
-PY
+medians "$work/pairs" runner floor
+echo 'longest gaps:'
+medians "$work/gaps" runner floor

@@ -5,7 +5,8 @@
 //! ```text
 //! run      = plan* cluster* ended                        plan: one a cluster, all before the first change
 //! cluster  = (hop plan)* hop? cluster_ended              a further hop is planned again, visibly
-//! hop      = (step | guarded | interrupted)*             lanes of a wave run together, so steps interleave
+//! hop      = (step | guarded | log_read | interrupted)*  lanes of a wave run together, so steps interleave; a log is
+//!                                                        read beside the next wave
 //! step     = step_started step_progress* step_ended      step_started is on disk before the act
 //! failure  = step_ended(failed) step_ended(not_run)* undo_started step(undo)*
 //! ```
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::etcd::MemberId;
+use crate::etcd::log::Digest;
 use crate::plan::{Finding, Outcome, Plan, StepId};
 
 /// The format of serialised events.
@@ -111,6 +113,17 @@ pub enum Kind {
         /// `None`: go on. Else why not.
         refused: Option<String>,
     },
+    /// What the units wrote while a member had its turn was read, on all hosts.
+    LogRead {
+        /// The cluster.
+        cluster: String,
+        /// The host whose member had its turn.
+        host: String,
+        /// Each host's log.
+        hosts: Vec<HostLog>,
+        /// How long it took, in milliseconds, beside the run but for the last one.
+        took_ms: u64,
+    },
     /// A member failed and is put back.
     UndoStarted {
         /// The cluster.
@@ -141,6 +154,23 @@ pub enum Kind {
         /// How long it took, in milliseconds.
         took_ms: u64,
     },
+}
+
+/// What a host's unit wrote while a member had its turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostLog {
+    /// The host.
+    pub host: String,
+    /// What the lines come to.
+    #[serde(flatten)]
+    pub digest: Digest,
+    /// Signs that were looked for here and not seen.
+    pub lacks: Vec<String>,
+    /// Whether there was more than is read.
+    pub cut: bool,
+    /// Why nothing could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
 }
 
 /// What planning came to for one cluster.

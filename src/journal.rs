@@ -172,7 +172,10 @@ impl Journal {
         match event.kind {
             // What has been announced goes on or is over: worth a line, not worth a wait for the disk. The next
             // announcement, or the ending, takes it along.
-            Kind::StepProgress { .. } | Kind::StepEnded { .. } | Kind::Guarded { .. } => Ok(()),
+            Kind::StepProgress { .. }
+            | Kind::StepEnded { .. }
+            | Kind::Guarded { .. }
+            | Kind::LogRead { .. } => Ok(()),
             _ => sync(&self.file),
         }
     }

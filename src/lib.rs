@@ -32,7 +32,8 @@
 //! 4. [`plan::upgrade`] makes a [`plan::Planned`]: findings, and a plan unless one of them blocks.
 //! 5. The plan is shown, as text and diffs ([`plan::render`]), and a person says yes.
 //! 6. [`engine::Engine::run`] does the first hop: stages releases everywhere, takes a backup, then works on one member
-//!    at a time. Before each stop it looks at the cluster again ([`engine::guard`]).
+//!    at a time. Before each stop it looks at the cluster again ([`engine::guard`]). Beside the next member's turn it
+//!    reads what the units have logged during the last one ([`engine::log`], by the rules of [`etcd::log`]).
 //! 7. A plan of several hops is made again at each boundary, from fresh facts, and shown again.
 //!
 //! # The main types

@@ -3,7 +3,8 @@
 //! A hop's waves run one after the other, but for the snapshot beside the staging; a wave's lanes side by side, a lane's
 //! steps in order (`lane`). Before each disruptive step the cluster is asked again (`guard`); what announces an act is on
 //! disk before it ([`crate::journal`]). A member that fails is put back by the undo of its own steps (in a restore all members by that
-//! of the whole hop, `whole`), and how the cluster is then is looked at afresh (`ending`), never inferred.
+//! of the whole hop, `whole`), and how the cluster is then is looked at afresh (`ending`), never inferred. What the units
+//! log meanwhile is read beside it ([`log`]) and decides nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub mod guard;
 pub mod lane;
 mod ledger;
 pub mod lock;
+pub mod log;
 pub mod rescue;
 pub mod undo;
 pub mod wait;
@@ -148,6 +150,7 @@ impl Engine {
         } else if let Err(no) = self.lock(cluster, plan).await {
             ending::not_begun(self, cluster, plan, &no).await
         } else {
+            let _near = Near::to(cluster, &*self.transport);
             let end = self.hop(cluster, plan, gate, &ledger).await;
             ending::tell(self, cluster, plan, &ledger, end).await
         };
@@ -178,6 +181,19 @@ impl Engine {
             hop,
             ledger,
         };
+        let mut logs = log::Logs::new(self, cluster, plan, hop);
+        let end = self.waves(&works, gate, &mut logs).await;
+        logs.finish().await;
+        end
+    }
+
+    async fn waves<'a>(
+        &self,
+        works: &whole::Works<'a>,
+        gate: &Gate,
+        logs: &mut log::Logs<'a>,
+    ) -> End {
+        let (cluster, plan, hop, ledger) = (works.cluster, works.plan, works.hop, works.ledger);
         let mut rest = hop.waves.as_slice();
         while let Some(wave) = rest.first() {
             let (now, later) = rest.split_at(together(rest, gate));
@@ -186,18 +202,25 @@ impl Engine {
             let entered = if goes_on {
                 Ok(())
             } else {
-                enter(gate, now).await
+                logs.beside(enter(gate, now)).await
             };
             let end = if !goes_on && self.interrupt.is_raised() {
                 End::Interrupted
             } else if let Err(because) = entered {
                 End::Held(because)
             } else {
-                self.lanes(cluster, plan, hop, now, ledger).await
+                for wave in now {
+                    logs.begin(wave);
+                }
+                let work = self.lanes(cluster, plan, hop, now, ledger);
+                logs.beside(work).await
             };
+            if let Some(wave) = now.last() {
+                logs.ended(wave, later.first(), &end, ledger);
+            }
             match end {
                 End::Done => {}
-                end if whole::is(plan) => return whole::ended(&works, wave, end).await,
+                end if whole::is(plan) => return whole::ended(works, wave, end).await,
                 end => return end,
             }
         }
@@ -241,6 +264,32 @@ impl Engine {
             }
         }
         worst
+    }
+}
+
+/// While this lives, the transport expects commands for a cluster's hosts.
+struct Near<'a> {
+    cluster: &'a Cluster,
+    transport: &'a dyn Transport,
+}
+
+impl<'a> Near<'a> {
+    fn to(cluster: &'a Cluster, transport: &'a dyn Transport) -> Self {
+        let near = Self { cluster, transport };
+        near.expect(true);
+        near
+    }
+
+    fn expect(&self, more: bool) {
+        for host in &self.cluster.hosts {
+            self.transport.expect(&host.name, more);
+        }
+    }
+}
+
+impl Drop for Near<'_> {
+    fn drop(&mut self) {
+        self.expect(false);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod dialect;
+pub mod log;
 pub mod member;
 pub mod old;
 pub mod quorum;

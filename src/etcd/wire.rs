@@ -57,6 +57,8 @@ pub struct Status {
     pub alarms: Vec<Alarm>,
     /// What else stands in `errors`, such as `etcdserver: no leader`; told from 3.4.
     pub errors: Vec<String>,
+    /// The version that an enabled downgrade leads to; told from 3.6.
+    pub downgrade: Option<Version>,
 }
 
 /// The verdict of `endpoint health` on one endpoint.

@@ -80,6 +80,7 @@ fn view(status: wire::Status, health: &Frame, frames: &Frames) -> MemberView {
         db_bytes: status.db_bytes,
         db_in_use_bytes: status.db_in_use_bytes,
         members: members.map(|list| list.members).unwrap_or_default(),
+        downgrade: status.downgrade,
     }
 }
 

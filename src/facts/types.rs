@@ -260,6 +260,9 @@ pub struct MemberView {
     pub alarms: Vec<Alarm>,
     /// The member list; empty if it could not be read, as without quorum from 3.5 on.
     pub members: Vec<Member>,
+    /// The version that an enabled downgrade leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downgrade: Option<Version>,
 }
 
 /// What all members of a cluster answered at about one moment.

@@ -120,7 +120,7 @@ impl Board {
             }
             Kind::Interrupted { times } => self.interrupts = *times,
             Kind::ClusterEnded { ending } => self.cluster_ended(ending, at),
-            Kind::Guarded { .. } | Kind::Ended { .. } => {}
+            Kind::Guarded { .. } | Kind::LogRead { .. } | Kind::Ended { .. } => {}
         }
     }
 

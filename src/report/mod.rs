@@ -16,6 +16,7 @@ pub mod board;
 pub mod json;
 pub mod layout;
 pub mod lines;
+pub mod log;
 pub mod looking;
 pub mod phrase;
 pub mod progress;

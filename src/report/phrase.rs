@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::board::Board;
+use super::log;
 use super::text::{bytes, count, duration, one_line};
 use crate::event::{Ending, Kind};
 use crate::plan::{Finding, Outcome, Plan, Severity, StepId};
@@ -61,6 +62,16 @@ impl Phrases<'_> {
                 step,
                 refused,
             } => self.guarded(cluster, host, *step, refused.as_deref()),
+            Kind::LogRead {
+                cluster,
+                host,
+                hosts,
+                ..
+            } => {
+                let told = log::told(host, hosts, self.verbose);
+                let line = |text: String| one_line(&format!("{cluster}/{host}: log: {text}"));
+                told.into_iter().map(line).collect()
+            }
             Kind::UndoStarted {
                 cluster,
                 host,

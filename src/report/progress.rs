@@ -11,11 +11,13 @@ use jiff::Timestamp;
 
 use super::board::{Board, ClusterRow};
 use super::layout::{self, Canvas};
+use super::log;
 use super::looking::{Looking, Talk};
+use super::phrase::Phrases;
 use super::screen::{About, Screen};
 use super::terminal::{self, Size, Unechoed};
-use super::text::Paint;
-use crate::event::Event;
+use super::text::{Paint, fit};
+use crate::event::{Event, Kind};
 
 /// The bars of a run.
 pub struct Bars {
@@ -68,7 +70,26 @@ impl Bars {
     /// Takes an event in and draws.
     pub fn report(&mut self, event: &Event) {
         self.board.apply(event);
+        self.say_log(event);
         self.draw(event.at);
+    }
+
+    /// Says above the lines what a log holds that was not expected.
+    fn say_log(&mut self, event: &Event) {
+        let Kind::LogRead { hosts, .. } = &event.kind else {
+            return;
+        };
+        if log::is_clean(hosts) {
+            return;
+        }
+        let phrases = Phrases {
+            board: &self.board,
+            verbose: 0,
+        };
+        let width = (self.size)().columns;
+        for line in phrases.of(&event.kind) {
+            let _ = self.multi.println(fit(&line, width));
+        }
     }
 
     /// Takes talk in: the time before there is a plan.

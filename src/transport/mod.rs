@@ -22,6 +22,9 @@ pub trait Transport: Send + Sync {
     /// [`Unreachable`] when the host could not be asked or its answer never came; what the script did until
     /// then is unknown.
     async fn run(&self, host: &str, command: Command) -> Result<Output, Unreachable>;
+
+    /// Tells that commands for `host` follow closely on each other from now on, or no more: what they need may be prepared.
+    fn expect(&self, _host: &str, _more: bool) {}
 }
 
 /// A script and what goes with it.

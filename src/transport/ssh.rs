@@ -22,6 +22,7 @@ use super::{Command, Output, Stage, Transport, Unreachable};
 use crate::inventory::Host;
 use crate::secret::Secret;
 
+mod ahead;
 mod answer;
 mod channel;
 mod config;
@@ -74,7 +75,7 @@ pub struct NoFolder(#[from] std::io::Error);
 /// Connects to a host when a command for it is first run, keeps the connection, and connects again after a loss.
 /// Nothing is left behind when it is closed or dropped, nor when the process is killed.
 pub struct Ssh {
-    links: BTreeMap<String, Link>,
+    links: BTreeMap<String, Arc<Link>>,
     folder: Arc<Mutex<Folder>>,
 }
 
@@ -118,13 +119,13 @@ impl Ssh {
     }
 }
 
-fn link(host: &Host, shared: &Arc<Shared>) -> Link {
+fn link(host: &Host, shared: &Arc<Shared>) -> Arc<Link> {
     let target = Target {
         host: host.name.clone(),
         address: host.address.clone(),
         ssh: host.ssh.clone(),
     };
-    Link::new(target, host.escalation, Arc::clone(shared))
+    Arc::new(Link::new(target, host.escalation, Arc::clone(shared)))
 }
 
 #[async_trait]
@@ -138,6 +139,12 @@ impl Transport for Ssh {
                 said: String::new(),
                 hint: "the host is not in the inventory that this run was started with".into(),
             }),
+        }
+    }
+
+    fn expect(&self, host: &str, more: bool) {
+        if let Some(link) = self.links.get(host) {
+            link.expect(more);
         }
     }
 }

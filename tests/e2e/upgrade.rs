@@ -27,6 +27,7 @@ fn an_upgrade_loses_nothing_and_a_second_one_writes_not_one_byte() {
     writer.await_more(100).unwrap();
     runner(&cluster, &["upgrade", "--yes"])
         .ends_with(0)
+        .says("log: ")
         .plainly();
     writer.await_more(100).unwrap();
     let seen = writer.finish().unwrap();
@@ -42,6 +43,8 @@ fn an_upgrade_loses_nothing_and_a_second_one_writes_not_one_byte() {
         "one verified snapshot is brought here"
     );
 
+    assert_logs_were_read(&cluster);
+
     let before = files(&cluster);
     let again = runner(&cluster, &["upgrade", "--yes"])
         .ends_with(0)
@@ -49,6 +52,43 @@ fn an_upgrade_loses_nothing_and_a_second_one_writes_not_one_byte() {
     assert!(again.err.contains("nothing to do"), "{again:?}");
     runner(&cluster, &["plan", "--detailed-exitcode"]).ends_with(0);
     assert_untouched(&before, &files(&cluster));
+}
+
+/// The newest run has read what each member's turn brought on every host: the signs are there, and the rest was
+/// expected, but for warnings of a busy machine.
+fn assert_logs_were_read(cluster: &Cluster) {
+    let runs = runner(cluster, &["runs", "list", "--output", "json"]).objects();
+    let id = runs[0]["run"].as_str().unwrap();
+    let shown = runner(cluster, &["runs", "show", id, "--output", "json"]).objects();
+    let windows: Vec<_> = shown
+        .iter()
+        .filter(|event| event["kind"] == "log_read")
+        .collect();
+    assert_eq!(windows.len(), 3, "{windows:#?}");
+    for window in &windows {
+        let hosts = window["hosts"].as_array().unwrap();
+        assert_eq!(hosts.len(), 3, "{window:#}");
+        for host in hosts {
+            assert_eq!(host["lacks"], serde_json::json!([]), "{window:#}");
+            assert!(host.get("unread").is_none(), "{window:#}");
+            let odd = host["odd"].as_array().unwrap();
+            assert!(
+                odd.iter().all(|odd| odd["grade"] == "warning"),
+                "{window:#}"
+            );
+        }
+        assert!(hosts.iter().any(|host| host["expected"] != 0), "{window:#}");
+    }
+    let raised = serde_json::json!("3.5");
+    for host in windows[2]["hosts"].as_array().unwrap() {
+        let said = host["said"].as_array().unwrap();
+        let signs = said.iter().filter(|said| said["value"] == raised);
+        assert_eq!(
+            signs.count(),
+            2,
+            "the cluster version and what it lets be done: {host:#}"
+        );
+    }
 }
 
 #[test]

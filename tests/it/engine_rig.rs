@@ -88,6 +88,14 @@ impl Rig {
         }
     }
 
+    /// One whose journals are kept.
+    pub fn remembering(self) -> Self {
+        Self {
+            keeps_journals: true,
+            ..self
+        }
+    }
+
     /// One whose journals are written and forgotten: nobody reads the thousands of a sweep.
     pub fn forgetful(members: usize) -> Self {
         Self {

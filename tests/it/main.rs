@@ -6,6 +6,7 @@ mod climb;
 mod engine;
 mod engine_bench;
 mod engine_locks;
+mod engine_log;
 mod engine_rescue;
 mod engine_rig;
 mod engine_scripts;

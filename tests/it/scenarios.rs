@@ -73,6 +73,7 @@ struct Different {
     silent: Option<String>,
     unhealthy: Option<String>,
     alarm: Option<String>,
+    downgrade: Option<String>,
     answers_as: Option<usize>,
     learner: bool,
     exec: Option<String>,
@@ -248,6 +249,9 @@ impl Different {
                     kind: kind.clone(),
                 });
             }
+        }
+        if let Some(target) = &self.downgrade {
+            world.view(name).downgrade = Some(target.parse().expect("a version"));
         }
         if let Some(because) = &self.silent {
             world.host(name).answer = Answer::Silent {

@@ -13,6 +13,7 @@ use runner::transport::{Command, Input, Output, Sink, Stage, Transport as _, Unr
 
 use sshd::Sshd;
 
+mod ahead;
 mod commands;
 mod held;
 mod jump;

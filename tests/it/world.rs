@@ -239,6 +239,7 @@ fn view(number: usize, members: usize, running: &str) -> MemberView {
                 learner: false,
             })
             .collect(),
+        downgrade: None,
     }
 }
 

@@ -30,6 +30,7 @@ fn seen() -> Observation {
         health: Ok(()),
         alarms: Vec::new(),
         members: members.clone(),
+        downgrade: None,
     };
     let answer = |member: &Member| Answer::Member(Box::new(view(member)));
     let hosts = members.iter().map(|m| (m.name.clone(), answer(m)));

@@ -47,6 +47,16 @@ pub(super) struct RawStatus {
     pub(super) db_size_in_use: u64,
     #[serde(default)]
     pub(super) is_learner: bool,
+    #[serde(default)]
+    pub(super) downgrade_info: RawDowngrade,
+}
+
+/// Told from 3.6; empty unless a downgrade is enabled.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawDowngrade {
+    enabled: bool,
+    target_version: String,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +156,7 @@ fn alarm_kind(word: &str) -> AlarmKind {
 impl RawStatus {
     pub(super) fn into_status(self, endpoint: String) -> Result<Status, VersionError> {
         let (alarms, errors) = split_errors(self.errors);
+        let downgrade = self.downgrade_info;
         Ok(Status {
             endpoint,
             cluster_id: MemberId(self.header.cluster_id),
@@ -161,6 +172,10 @@ impl RawStatus {
             db_in_use_bytes: (self.db_size_in_use != 0).then_some(self.db_size_in_use),
             alarms,
             errors,
+            downgrade: downgrade
+                .enabled
+                .then(|| downgrade.target_version.parse())
+                .transpose()?,
         })
     }
 }

@@ -196,3 +196,13 @@ fn each_binary_says_its_version_in_its_own_way() {
     }
     assert_eq!(tool_version("API version: 3.4\nsegmentation fault"), None);
 }
+
+#[test]
+fn an_enabled_downgrade_is_told_with_its_target_and_an_empty_one_is_none() {
+    let text = recorded("3.7.1", "healthy.endpoint-status-json.stdout");
+    assert_eq!(statuses(&text).unwrap()[0].downgrade, None);
+    let running = r#""downgradeInfo":{"enabled":true,"targetVersion":"3.6.0"}"#;
+    let text = text.replace(r#""downgradeInfo":{}"#, running);
+    let told = statuses(&text).unwrap()[0].downgrade.clone();
+    assert_eq!(told, Some(Version::new(3, 6, 0)));
+}

@@ -62,6 +62,7 @@ fn view(
         health: verdict(read, leader, frames),
         alarms: Vec::new(),
         members: v2::members(&frames.text("v2.members")).unwrap_or_default(),
+        downgrade: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn view(id: u64, members: Vec<Member>) -> MemberView {
         health: Ok(()),
         alarms: Vec::new(),
         members,
+        downgrade: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn findings(request: &Request, seats: &[Seat]) -> Vec<Finding> {
     findings.extend(unhealthy(seats));
     findings.extend(leadership(request, seats));
     findings.extend(alarms(request));
+    findings.extend(downgrade(request));
     findings.extend(learners(seats));
     findings.extend(mixed(request, seats));
     findings.extend(lag(seats));
@@ -147,6 +148,22 @@ fn alarms(request: &Request) -> Vec<Finding> {
             .source(GUIDE)
         })
         .collect()
+}
+
+/// While one is enabled the stored data are of the lower line already; it ends by itself when all members run that, or
+/// by `cancel`.
+fn downgrade(request: &Request) -> Option<Finding> {
+    let mut views = seats::views(request.facts);
+    let to = views.find_map(|view| view.downgrade.as_ref())?.minor();
+    let target = request.target;
+    let reason = format!("a downgrade to {to} is enabled, {target} leads the other way");
+    Some(
+        Finding::block("DOWNGRADE_RUNS", &request.cluster.name, reason)
+            .hint(format!(
+                "end it with `etcdctl downgrade cancel`, or finish it with the release of {to} on all members"
+            ))
+            .source("etcd docs downgrade_3_6.md, downgrade_3_7.md"),
+    )
 }
 
 fn learners(seats: &[Seat]) -> Option<Finding> {

@@ -22,6 +22,7 @@
 //! | `MEMBER_NOT_IN_CLUSTER` | block | a host's member is not in the member list |
 //! | `SAME_NAME` | block | two members have one name |
 //! | `ALARM` | block | an alarm is set |
+//! | `DOWNGRADE_RUNS` | block | etcd's own downgrade is enabled |
 //! | `LEARNER` | acknowledge | a learner is present |
 //! | `MIXED` | warn | members run different releases |
 //! | `MIXED_SPREAD` | block | more than one minor lies between them |

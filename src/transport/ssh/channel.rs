@@ -37,6 +37,8 @@ pub(super) enum NoAnswer {
     Cut {
         /// Whether the first mark came: the wrapper ran.
         begun: bool,
+        /// Whether the script's shell had its rights, and had taken what is sent first unless a password came before.
+        started: bool,
         /// What was printed instead.
         words: Vec<u8>,
     },
@@ -59,9 +61,9 @@ pub(super) struct Answer {
 /// Opens a channel and starts the fixed wrapper there.
 pub(super) async fn open(
     session: &Arc<Session>,
-    remote: &Remote,
+    line: &str,
 ) -> Result<Child<Arc<Session>>, NotOpened> {
-    let mut command = Arc::clone(session).arc_raw_command(&remote.line);
+    let mut command = Arc::clone(session).arc_raw_command(line);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -123,6 +125,7 @@ fn finished(out: Out, err: &Stderr) -> Result<Answer, NoAnswer> {
         }),
         _ => Err(NoAnswer::Cut {
             begun: out.begun || err.has_begun(),
+            started: err.was_started(),
             words: [&out.noise[..], err.words()].concat(),
         }),
     }

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use openssh::{Child, Session};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::ahead::{Ahead, Ready};
 use super::channel::{self, Answer, NoAnswer, NotOpened};
 use super::counted::{Aside, Counted, is_pulsed};
 use super::escalation;
 use super::master::Master;
-use super::remote::{KILL_AFTER, Remote};
+use super::remote::{KILL_AFTER, Remote, Wrapper};
 use super::shared::Shared;
 use super::way::Way;
 use super::words::{Failure, Target};
 use crate::inventory::Escalation;
-use crate::transport::{Command, Output, Stage, Unreachable};
+use crate::secret::Secret;
+use crate::transport::{Command, Output, Sink, Stage, Unreachable};
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
 const CHANNELS: usize = 8;
@@ -26,6 +28,8 @@ const ATTEMPTS: u32 = 6;
 const SLACK: Duration = Duration::from_secs(5);
 /// How long a channel counts as in use after its answer came, if a left-over process on the host keeps it open.
 const LINGER: Duration = Duration::from_secs(5);
+/// Channels that must be free for one to be opened ahead of need: this one and two for whoever comes.
+const SPARE: usize = 3;
 /// How often a vanished connection is made anew for one command.
 const LOSSES: u32 = 2;
 /// The status of `timeout`.
@@ -42,14 +46,31 @@ pub(super) struct Link {
     capacity: Arc<AtomicUsize>,
     /// Set once sudo has said no to the password: it is not tried again, because hosts lock accounts after a few.
     is_denied: AtomicBool,
+    ahead: Ahead,
     shared: Arc<Shared>,
 }
 
 /// A channel with its script's shell waiting for the script.
-struct Opened {
+pub(super) struct Opened {
     master: Arc<Master>,
-    counted: Counted,
+    permit: OwnedSemaphorePermit,
     child: Child<Arc<Session>>,
+}
+
+/// What came of a script.
+struct Said {
+    master: Arc<Master>,
+    /// Nothing, if not even the host's own limit has brought an answer.
+    answer: Option<Result<Answer, NoAnswer>>,
+    /// Whether it took all the time that it had.
+    is_over: bool,
+}
+
+impl Said {
+    /// Whether the script's shell was gone before it could take a script.
+    fn is_of_nobody(&self) -> bool {
+        matches!(self.answer, Some(Err(NoAnswer::Cut { started: false, .. })))
+    }
 }
 
 impl Link {
@@ -65,19 +86,17 @@ impl Link {
             channels,
             capacity,
             is_denied: AtomicBool::new(false),
+            ahead: Ahead::default(),
             shared,
         }
     }
 
     /// Runs a command, connecting if there is no connection.
-    pub(super) async fn run(&self, command: &Command) -> Result<Output, Unreachable> {
-        let mark =
-            super::random_mark().map_err(|error| self.garbled(command, &error.to_string(), ""))?;
+    pub(super) async fn run(self: &Arc<Self>, command: &Command) -> Result<Output, Unreachable> {
         let password = self.shared.password.as_ref();
-        let remote = Remote::new(command, self.escalation, password, mark).map_err(|said| {
-            self.garbled(command, &said, "correct the setting that it comes from")
-        })?;
-        if remote.password.is_some() && self.is_denied.load(Ordering::Relaxed) {
+        let wrapper = Wrapper::of(command, self.escalation, password.is_some());
+        let password = password.filter(|_| wrapper == Wrapper::Asking);
+        if password.is_some() && self.is_denied.load(Ordering::Relaxed) {
             return Err(self.denied("it is not sent a second time"));
         }
         let fork = self
@@ -86,13 +105,99 @@ impl Link {
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let opened = self.open(command, &remote).await?;
+        if let Some(ready) = self.ready(command, wrapper).await {
+            let remote = self.remote(command, None, ready.mark)?;
+            self.open_ahead(wrapper);
+            let said = self.talk(command, &remote, ready.opened).await;
+            if !said.is_of_nobody() {
+                return self.judge(command, said).await;
+            }
+        }
+        let mark =
+            super::random_mark().map_err(|error| self.garbled(command, &error.to_string(), ""))?;
+        let remote = self.remote(command, password, mark)?;
+        let opened = self
+            .open(&command.title, &wrapper.line(&remote.mark))
+            .await?;
+        self.open_ahead(wrapper);
         let _fork = Some(fork).filter(|_| !is_pulsed(command));
-        self.converse(command, &remote, opened).await
+        let said = self.talk(command, &remote, opened).await;
+        self.judge(command, said).await
+    }
+
+    /// Expects that scripts follow each other, or no more.
+    pub(super) fn expect(self: &Arc<Self>, more: bool) {
+        if more {
+            self.ahead.begin();
+            let password = self.shared.password.is_some();
+            self.open_ahead(Wrapper::of_root(self.escalation, password));
+        } else {
+            self.ahead.end();
+        }
+    }
+
+    /// The shell that waits for such a command. What may last as long as the run, or brings a file here, has its own.
+    async fn ready(&self, command: &Command, wrapper: Wrapper) -> Option<Ready> {
+        if is_pulsed(command) || !matches!(command.output, Sink::Capture) {
+            return None;
+        }
+        let ready = self.ahead.take(wrapper).await?;
+        let now = self.master.lock().await;
+        let is_current = now
+            .as_ref()
+            .is_some_and(|now| Arc::ptr_eq(now, &ready.opened.master));
+        is_current.then_some(ready)
+    }
+
+    /// Opens a channel for the next command while this one runs, if there are plenty. A password waits for nobody.
+    fn open_ahead(self: &Arc<Self>, wrapper: Wrapper) {
+        let Wrapper::Silent(_) = wrapper else {
+            return;
+        };
+        self.ahead.open(wrapper, || {
+            let link = Arc::clone(self);
+            async move { link.get_ready(wrapper).await }
+        });
+    }
+
+    async fn get_ready(&self, wrapper: Wrapper) -> Option<Ready> {
+        if self.channels.available_permits() < SPARE {
+            return None;
+        }
+        let permit = Arc::clone(&self.channels).try_acquire_owned().ok()?;
+        let master = self.master.lock().await.clone()?;
+        let mark = super::random_mark().ok()?;
+        match channel::open(&master.session, &wrapper.line(&mark)).await {
+            Ok(child) => Some(Ready {
+                opened: Opened {
+                    master,
+                    permit,
+                    child,
+                },
+                mark,
+            }),
+            Err(NotOpened::Refused(_)) => {
+                if self.shrink() {
+                    permit.forget();
+                }
+                None
+            }
+            Err(NotOpened::Gone) => None,
+        }
+    }
+
+    fn remote(
+        &self,
+        command: &Command,
+        password: Option<&Secret>,
+        mark: String,
+    ) -> Result<Remote, Unreachable> {
+        Remote::new(command, password, mark)
+            .map_err(|said| self.garbled(command, &said, "correct the setting that it comes from"))
     }
 
     /// Opens a channel. Nothing has been run when this fails, so it may connect anew and try again.
-    async fn open(&self, command: &Command, remote: &Remote) -> Result<Opened, Unreachable> {
+    async fn open(&self, title: &str, line: &str) -> Result<Opened, Unreachable> {
         let mut losses = 0;
         let mut refusals = 0;
         loop {
@@ -101,16 +206,15 @@ impl Link {
                 .await
                 .expect("the semaphore is never closed");
             let master = self.master().await?;
-            match channel::open(&master.session, remote).await {
+            match channel::open(&master.session, line).await {
                 Ok(child) => {
-                    let counted = self.count(command, permit);
                     return Ok(Opened {
                         master,
-                        counted,
+                        permit,
                         child,
                     });
                 }
-                Err(NotOpened::Gone) if losses == LOSSES => return Err(self.lost(command, &master)),
+                Err(NotOpened::Gone) if losses == LOSSES => return Err(self.lost(title, &master)),
                 Err(NotOpened::Gone) => {
                     losses += 1;
                     self.forget(&master).await;
@@ -150,27 +254,31 @@ impl Link {
     }
 
     /// Sends the script and waits for its answer.
-    async fn converse(
-        &self,
-        command: &Command,
-        remote: &Remote,
-        opened: Opened,
-    ) -> Result<Output, Unreachable> {
+    async fn talk(&self, command: &Command, remote: &Remote, opened: Opened) -> Said {
         let Opened {
             master,
-            counted,
+            permit,
             mut child,
         } = opened;
+        let counted = self.count(command, permit);
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
         let host = &self.target.host;
         let answer = channel::converse(&mut child, host, remote, command);
-        let answer = tokio::time::timeout(limit, answer).await;
+        let answer = tokio::time::timeout(limit, answer).await.ok();
         release(child, counted);
-        match answer {
-            Ok(Ok(answer)) => self.risen(answer, asked.elapsed() >= command.deadline),
-            Ok(Err(reason)) => Err(self.unanswered(command, &master, reason).await),
-            Err(_) => Err(self.late(command, &master).await),
+        Said {
+            master,
+            answer,
+            is_over: asked.elapsed() >= command.deadline,
+        }
+    }
+
+    async fn judge(&self, command: &Command, said: Said) -> Result<Output, Unreachable> {
+        match said.answer {
+            Some(Ok(answer)) => self.risen(answer, said.is_over),
+            Some(Err(reason)) => Err(self.unanswered(command, &said.master, reason).await),
+            None => Err(self.late(command, &said.master).await),
         }
     }
 
@@ -222,6 +330,7 @@ impl Link {
             NoAnswer::Cut {
                 begun: false,
                 words,
+                ..
             } if master.is_alive().await => {
                 let hint = "the login user's shell must be able to run `/bin/sh -c …`: see its entry in /etc/passwd, its rc files, and `ForceCommand` in sshd's configuration";
                 self.garbled(command, &String::from_utf8_lossy(&words), hint)
@@ -230,7 +339,7 @@ impl Link {
                 if !master.is_alive().await {
                     self.forget(master).await;
                 }
-                self.lost(command, master)
+                self.lost(&command.title, master)
             }
         }
     }
@@ -240,10 +349,10 @@ impl Link {
             .unreachable(Stage::Garbled(command.title.clone()), said, hint)
     }
 
-    fn lost(&self, command: &Command, master: &Master) -> Unreachable {
+    fn lost(&self, title: &str, master: &Master) -> Unreachable {
         let hint = "what the command did until then is unknown: see that the host and its network are up, then run `runner status`";
         self.target
-            .unreachable(Stage::Lost(command.title.clone()), &master.words(), hint)
+            .unreachable(Stage::Lost(title.to_owned()), &master.words(), hint)
     }
 
     /// The host did not even answer after it should have killed the script: the connection is not trusted any more.

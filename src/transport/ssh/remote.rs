@@ -1,9 +1,11 @@
 //! What is run on the host: a fixed wrapper in argv, everything else on stdin.
 //!
-//! The login shell sees only constants, a random mark and a number, in single quotes, on one line, without
-//! backslashes and exclamation marks: sh, bash, zsh, fish and csh all read that in the same way. Script, arguments
-//! and secrets follow as one line on stdin, so that none of them is in a process list, and none can be too long for
-//! argv. If the connection dies before that line is complete, nothing is run.
+//! The login shell sees only constants and a random mark, in single quotes, on one line, without backslashes and
+//! exclamation marks: sh, bash, zsh, fish and csh all read that in the same way. The seconds that it may take, and script,
+//! arguments and secrets, follow as two lines on stdin, so that none of them is in a process list, and none can be too
+//! long for argv. If the connection dies before the lines are complete, nothing is run.
+//!
+//! So the wrapper can be started before it is known what for ([`Wrapper`]).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,15 +15,17 @@ use crate::inventory::Escalation;
 use crate::secret::Secret;
 use crate::transport::Command;
 
-/// Prints the marks, gains root if needed, and reports the status. `$1` inner, `$2` core, `$3` mark, `$4` seconds,
-/// `$5` how root is gained: `self` (not at all), `none` (the login user must be root), `ask` (sudo, which prints a mark
+/// Prints the marks, gains root if needed, and reports the status. `$1` inner, `$2` core, `$3` mark, `$4` how root is
+/// gained: `self` (not at all), `none` (the login user must be root), `ask` (sudo, which prints a mark
 /// where it wants the password on stdin), or the program. `-k` makes sudo ask even if it was answered lately, so that
 /// one password is not taken for right because of another run's.
-const OUTER: &str = r#"LC_ALL=C; export LC_ALL; echo B:$3; echo B:$3 >&2; if [ "$5" = self ] || [ "$(id -u)" = 0 ]; then /bin/sh -c "$1" runner "$2" "$3" "$4"; elif [ "$5" = none ]; then echo "the login user is not root" >&2; false; elif [ "$5" = ask ]; then sudo -k -S -p P:$3: -- /bin/sh -c "$1" runner "$2" "$3" "$4"; else "$5" -n -- /bin/sh -c "$1" runner "$2" "$3" "$4"; fi; s=$?; echo E:$3; echo S:$3:$s: >&2"#;
+const OUTER: &str = r#"LC_ALL=C; export LC_ALL; echo B:$3; echo B:$3 >&2; if [ "$4" = self ] || [ "$(id -u)" = 0 ]; then /bin/sh -c "$1" runner "$2" "$3" "$4"; elif [ "$4" = none ]; then echo "the login user is not root" >&2; false; elif [ "$4" = ask ]; then sudo -k -S -p P:$3: -- /bin/sh -c "$1" runner "$2" "$3" "$4"; else "$4" -n -- /bin/sh -c "$1" runner "$2" "$3" "$4"; fi; s=$?; echo E:$3; echo S:$3:$s: >&2"#;
 
-/// Says that the rights are there and limits the time. `timeout` makes a process group and ends all of it; where it is
-/// missing, the seconds are handed on for [`WATCHED`].
-const INNER: &str = r#"echo R:$2 >&2; if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$3" /bin/sh -c "$1" runner; else exec /bin/sh -c "$1" runner "$3"; fi"#;
+/// Reads the line with the seconds, says that the rights are there and limits the time. Where a password is asked for,
+/// nothing else is sent before the rights are there, so they are told first; elsewhere a shell that has not told them has
+/// not run a script either. `timeout` makes a process group
+/// and ends all of it; where it is missing, the seconds are handed on for [`WATCHED`].
+const INNER: &str = r#"if [ "$3" = ask ]; then echo R:$2 >&2; fi; IFS= read -r t || exit 125; if [ "$3" = ask ]; then :; else echo R:$2 >&2; fi; if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$t" /bin/sh -c "$1" runner; else exec /bin/sh -c "$1" runner "$t"; fi"#;
 
 /// Reads the line with the script and runs it; what follows on stdin is the script's.
 const CORE: &str = r#"IFS= read -r l || exit 125; eval "$(printf %b "$l")""#;
@@ -39,11 +43,49 @@ exit $runner_status"#;
 /// How long a script that ignores its end gets until it is killed, as `timeout -k 5` above says.
 pub(super) const KILL_AFTER: Duration = Duration::from_secs(5);
 
+/// How a script's shell is started; says nothing of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrapper {
+    /// As the login user, or as root by other means than a password; the word for `$4` of [`OUTER`].
+    Silent(&'static str),
+    /// As root, by a password that sudo asks for.
+    Asking,
+}
+
+impl Wrapper {
+    /// That of a command.
+    pub(super) fn of(command: &Command, escalation: Escalation, password: bool) -> Self {
+        if command.privileged {
+            Self::of_root(escalation, password)
+        } else {
+            Self::Silent("self")
+        }
+    }
+
+    /// That of commands that need root.
+    pub(super) fn of_root(escalation: Escalation, password: bool) -> Self {
+        match escalation {
+            Escalation::None => Self::Silent("none"),
+            Escalation::Sudo if password => Self::Asking,
+            Escalation::Sudo => Self::Silent("sudo"),
+            Escalation::Doas => Self::Silent("doas"),
+        }
+    }
+
+    /// The command line for the login shell.
+    pub(super) fn line(self, mark: &str) -> String {
+        let how = match self {
+            Self::Silent(how) => how,
+            Self::Asking => "ask",
+        };
+        let words = [INNER, CORE, mark, how].map(quote).join(" ");
+        format!("/bin/sh -c {} runner {words}", quote(OUTER))
+    }
+}
+
 /// A command in the form in which it travels.
 pub(super) struct Remote {
-    /// The command line for the login shell.
-    pub(super) line: String,
-    /// The first line on stdin.
+    /// The first lines on stdin.
     pub(super) header: Vec<u8>,
     /// The random word that marks what is ours in the output.
     pub(super) mark: String,
@@ -52,26 +94,14 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// Prepares a command, or says what in it cannot travel.
+    /// Prepares a command, or says what in it cannot travel. The password is for a wrapper that asks.
     pub(super) fn new(
         command: &Command,
-        escalation: Escalation,
         password: Option<&Secret>,
         mark: String,
     ) -> Result<Self, String> {
         check(command)?;
-        let password = password.filter(|_| command.privileged && escalation == Escalation::Sudo);
-        let seconds = command.deadline.as_millis().div_ceil(1000).max(1);
-        let how = match password {
-            Some(_) => "ask",
-            None => how(command.privileged, escalation),
-        };
-        let words = [INNER, CORE, &mark, &seconds.to_string(), how]
-            .map(quote)
-            .join(" ");
-        let line = format!("/bin/sh -c {} runner {words}", quote(OUTER));
         Ok(Self {
-            line,
             header: header(command),
             mark,
             password: password.cloned(),
@@ -79,18 +109,9 @@ impl Remote {
     }
 }
 
-/// What `$5` of [`OUTER`] is.
-fn how(privileged: bool, escalation: Escalation) -> &'static str {
-    match (privileged, escalation) {
-        (false, _) => "self",
-        (true, Escalation::None) => "none",
-        (true, Escalation::Sudo) => "sudo",
-        (true, Escalation::Doas) => "doas",
-    }
-}
-
-/// The line that sets secrets and arguments and holds the script.
+/// The line with the seconds, and the one that sets secrets and arguments and holds the script.
 fn header(command: &Command) -> Vec<u8> {
+    let seconds = command.deadline.as_millis().div_ceil(1000).max(1);
     let mut program = String::from("unset l\n");
     for (name, secret) in &command.secrets {
         let _ = writeln!(program, "export {name}={}", quote(secret.reveal()));
@@ -105,9 +126,7 @@ fn header(command: &Command) -> Vec<u8> {
         program,
         "\nrunner_script={script}\nif [ -n \"$runner_limit\" ]; then\n{WATCHED}\nelse\neval \"$runner_script\"\nfi"
     );
-    let mut line = one_line(&program).into_bytes();
-    line.push(b'\n');
-    line
+    format!("{seconds}\n{}\n", one_line(&program)).into_bytes()
 }
 
 /// Refuses what no shell can take.
@@ -143,10 +162,11 @@ mod tests {
     use super::*;
 
     fn run(command: &Command, path: Option<&str>) -> (String, String) {
-        let remote = Remote::new(command, Escalation::None, None, "cafe".into()).unwrap();
+        let remote = Remote::new(command, None, "cafe".into()).unwrap();
+        let line = Wrapper::of(command, Escalation::None, false).line("cafe");
         let mut process = Process::new("/bin/sh");
         process
-            .args(["-c", &remote.line])
+            .args(["-c", &line])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -192,22 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn neither_script_nor_arguments_nor_secrets_are_in_the_command_line() {
-        let mut command = command("echo the-script").arg("the-argument");
-        command
-            .secrets
-            .push(("KEY".into(), Secret::new("the-secret")));
-        assert!(
-            !Remote::new(
-                &command,
-                Escalation::Sudo,
-                Some(&Secret::new("the-password")),
-                "cafe".into()
-            )
-            .unwrap()
-            .line
-            .contains("the-")
-        );
+    fn only_sudo_that_wants_a_password_is_asked_for_one() {
+        let mut command = Command::read("try", "true", Duration::from_secs(5));
+        let of = |command: &Command, escalation| Wrapper::of(command, escalation, true);
+        assert_eq!(of(&command, Escalation::Sudo), Wrapper::Asking);
+        assert_eq!(of(&command, Escalation::Doas), Wrapper::Silent("doas"));
+        let without = Wrapper::of(&command, Escalation::Sudo, false);
+        assert_eq!(without, Wrapper::Silent("sudo"));
+        command.privileged = false;
+        assert_eq!(of(&command, Escalation::Sudo), Wrapper::Silent("self"));
     }
 
     /// A PATH with these tools alone.
@@ -240,6 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wrapper_that_never_hears_of_a_script_ends() {
+        let line = Wrapper::Silent("self").line("cafe");
+        let ended = Process::new("/bin/sh")
+            .args(["-c", &line])
+            .stdin(Stdio::null())
+            .output();
+        let said = String::from_utf8(ended.unwrap().stderr).unwrap();
+        assert_eq!(said, "B:cafe\nS:cafe:125:\n");
+    }
+
+    #[test]
     fn a_cut_header_runs_nothing() {
         let cut = Process::new("/bin/sh")
             .args([
@@ -254,19 +278,14 @@ mod tests {
     #[test]
     fn nul_bytes_and_bad_names_are_refused() {
         assert_eq!(
-            Remote::new(
-                &command("x").args(["a", "b\0"]),
-                Escalation::None,
-                None,
-                String::new()
-            )
-            .err()
-            .unwrap(),
+            Remote::new(&command("x").args(["a", "b\0"]), None, String::new())
+                .err()
+                .unwrap(),
             "argument 2 holds a NUL byte"
         );
-        assert!(Remote::new(&command("x\0"), Escalation::None, None, String::new()).is_err());
+        assert!(Remote::new(&command("x\0"), None, String::new()).is_err());
         let mut bad = command("x");
         bad.secrets.push(("A B".into(), Secret::new("")));
-        assert!(Remote::new(&bad, Escalation::None, None, String::new()).is_err());
+        assert!(Remote::new(&bad, None, String::new()).is_err());
     }
 }

@@ -41,6 +41,7 @@ fn take_in(all: &mut Stream, name: &str, other: &mut Stream) {
             | Kind::StepProgress { cluster, .. }
             | Kind::StepEnded { cluster, .. }
             | Kind::Guarded { cluster, .. }
+            | Kind::LogRead { cluster, .. }
             | Kind::UndoStarted { cluster, .. } => name.clone_into(cluster),
             Kind::ClusterEnded { ending } => name.clone_into(&mut ending.cluster),
             Kind::Ended { .. } => continue,

@@ -19,6 +19,7 @@ use runner::report::text::Paint;
 use runner::report::{Reporter, Show, Talk, colours, summary};
 
 mod fleet;
+mod log;
 mod stream;
 
 use stream::Stream;

@@ -162,6 +162,7 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
         },
         alarms: state.alarm.then_some(alarm).into_iter().collect(),
         members: state.hosts.iter().map(member).collect(),
+        downgrade: None,
     }))
 }
 

@@ -16,6 +16,7 @@ mod eras;
 pub mod facts;
 mod hold;
 pub mod inventory;
+pub mod journal;
 pub mod model;
 mod release;
 pub mod rescue;

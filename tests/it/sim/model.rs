@@ -8,6 +8,7 @@ use runner::facts::V2Keys;
 use tokio::time::Instant;
 
 use super::inventory::{DROP_IN, UNIT_FILE};
+use super::journal::Journals;
 pub use super::release::{binaries, content, sha256};
 use super::rescue::Rescue;
 use super::restore::Data;
@@ -89,6 +90,7 @@ pub struct State {
     pub lines: BTreeMap<u64, Minor>,
     /// Whether all members may be stopped.
     pub restoring: bool,
+    pub journal: Journals,
 }
 
 impl Host {
@@ -185,6 +187,7 @@ impl State {
             rescued: 0,
             lines: BTreeMap::new(),
             restoring: false,
+            journal: Journals::default(),
         };
         state.tick();
         state
@@ -284,6 +287,7 @@ impl State {
             return;
         };
         if self.raise_from.get_or_insert_with(Instant::now).elapsed() >= RAISE {
+            self.log_raised(minor);
             self.raise_line(minor);
             self.raise_from = None;
             let index = self.index;
@@ -338,6 +342,7 @@ impl State {
             });
             host.unit = Unit::RUNNING;
         }
+        self.log_start(name);
         self.tick();
     }
 
@@ -346,6 +351,7 @@ impl State {
         self.tick();
         if self.hosts[name].process.is_some() {
             self.judge_stop(name);
+            self.log_stop(name);
             self.stops.push(name.to_owned());
         }
         let host = self.host(name);

@@ -4,8 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use runner::engine::act::{backup, backup_v2, check, file, leader, release, remedy, unit};
-use runner::engine::rescue as engine_rescue;
-use runner::engine::wait;
+use runner::engine::{log as engine_log, rescue as engine_rescue, wait};
 use runner::etcd::dialect::Dialect;
 use runner::etcd::{MemberId, Version};
 use runner::facts::observe;
@@ -68,6 +67,7 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         remedy::WRITE_TITLE => eras::write_key(state, host),
         remedy::SNAPSHOT_TITLE => eras::force_snapshot(state, host, args),
         leader::MOVE_TITLE => move_leader(state, host, args),
+        engine_log::READ_TITLE => Ok(state.journal.read(host, args)),
         engine_rescue::DISARM_TITLE => {
             rescue::disarm(state, host, &args[2]);
             Ok(String::new())
