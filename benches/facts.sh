@@ -39,7 +39,7 @@ by_ssh() {
         /etc/systemd/system/etcd.service.d/90-runner-snapshot.conf <'$work/gather' >'$work/HOST.said'" <"$work/hosts"
 }
 by_ansible() {
-    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXX") \
+    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXXX") \
         inside "$venv/bin/ansible" -i "$work/hosts.ini" -f "$forks" -b -m setup all)
 }
 by_runner() {

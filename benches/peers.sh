@@ -59,7 +59,7 @@ by_pyinfra() {
         PEER_WORK=$work PEER_RELEASE=$to inside "$venv/bin/pyinfra" -y "$work/inventory.py" pyinfra_deploy.py)
 }
 by_ansible() {
-    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXX") \
+    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXXX") \
         inside "$venv/bin/ansible-playbook" -i "$work/hosts.ini" ansible_playbook.yml)
 }
 by_mitogen() {

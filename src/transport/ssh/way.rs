@@ -81,17 +81,27 @@ impl Way {
     /// Makes all of it stand, and says where to go on from.
     pub(super) async fn stand(&self, shared: &Shared) -> Result<Option<Through>, Failure> {
         let mut through = None;
-        for post in &self.0 {
-            through = Some(post.stand(shared, through.as_ref()).await?);
+        for (post, ended) in self.0.iter().zip(self.ended()) {
+            through = Some(post.stand(shared, through.as_ref(), ended).await?);
         }
         Ok(through)
+    }
+
+    /// How many attempts have ended at each jump host: who sets out now takes the answer of every later one as its own.
+    fn ended(&self) -> Vec<u64> {
+        let ended = self.0.iter().map(|post| &post.attempts);
+        ended.map(|number| number.load(Ordering::Relaxed)).collect()
     }
 }
 
 impl Post {
-    /// Connects unless it stands. Whoever asks meanwhile gets the same answer.
-    async fn stand(&self, shared: &Shared, before: Option<&Through>) -> Result<Through, Failure> {
-        let ended = self.attempts.load(Ordering::Relaxed);
+    /// Connects unless it stands. Whoever set out meanwhile, when so many attempts had ended, gets the same answer.
+    async fn stand(
+        &self,
+        shared: &Shared,
+        before: Option<&Through>,
+        ended: u64,
+    ) -> Result<Through, Failure> {
         let mut standing = self.standing.lock().await;
         match &*standing {
             Standing::Master(master) if master.is_alive().await => {
