@@ -33,12 +33,12 @@ pub(crate) async fn tell(
         End::Done | End::Interrupted | End::Held(_) => true,
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
-    let (members, all_well) = members(engine, cluster, plan, ledger, &end).await;
+    let (mut members, all_well) = members(engine, cluster, plan, ledger, &end).await;
     let fallen = match &end {
-        End::Done if ledger.is_disrupted() => fallen(engine, cluster, ledger, &members).await,
-        _ => Vec::new(),
+        End::Done if ledger.is_disrupted() => fallen(engine, cluster, ledger, &mut members).await,
+        _ => None,
     };
-    let healthy = healthy && all_well && fallen.is_empty();
+    let healthy = healthy && all_well && fallen.is_none();
     let mut ending = Ending {
         cluster: cluster.name.clone(),
         status: status(&end, ledger, healthy).code(),
@@ -53,7 +53,7 @@ pub(crate) async fn tell(
         End::Done => {
             ending.summary = done(plan, cluster);
             if ending.status != Exit::Done.code() {
-                fallen::tell(&mut ending, fallen);
+                fallen::tell(&mut ending, fallen.unwrap_or_default());
             }
         }
         End::Interrupted => {

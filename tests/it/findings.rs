@@ -21,6 +21,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("BACKUP_FOREIGN", "tests/it/restore_plan.rs"),
     ("BACKUP_SAME", "tests/it/restore_plan.rs"),
     ("DATA_LOSS", "tests/it/restore_plan.rs"),
+    (
+        "DOWNGRADE_RUNS",
+        "tests/it/snapshots/scenario_downgrade_runs.snap",
+    ),
     ("NO_BACKUP", "tests/it/restore_plan.rs"),
     ("NO_BUMP", "tests/it/restore_plan.rs"),
     ("NO_MEMBER", "tests/it/backup_plan.rs"),

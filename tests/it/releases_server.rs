@@ -46,11 +46,14 @@ impl Server {
         let (log, table) = (Arc::clone(&asked), Arc::clone(&routes));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let path = answer(stream.unwrap(), &table);
+                let mut stream = stream.unwrap();
+                let path = asked_for(&stream);
                 if path == "/stop" {
                     return;
                 }
-                log.lock().unwrap().push(path);
+                // Before the answer: whoever has that may ask at once what was asked for.
+                log.lock().unwrap().push(path.clone());
+                answer(&mut stream, &path, &table);
             }
         });
         Self {
@@ -83,27 +86,24 @@ impl Drop for Server {
     }
 }
 
-fn answer(mut stream: TcpStream, routes: &Mutex<Routes>) -> String {
+fn asked_for(stream: &TcpStream) -> String {
     let lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let head: Vec<_> = lines
         .map_while(Result::ok)
         .take_while(|line| !line.is_empty())
         .collect();
-    let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else {
-        return "not HTTP".to_owned(); // such as the first words of TLS
-    };
-    let path = path.to_owned();
+    let path = head.first().and_then(|line| line.split(' ').nth(1));
+    // such as the first words of TLS
+    path.unwrap_or("not HTTP").to_owned()
+}
+
+fn answer(stream: &mut TcpStream, path: &str, routes: &Mutex<Routes>) {
     let missing = Reply {
         status: 404,
         body: Vec::new(),
         sent: 0,
     };
-    let reply = routes
-        .lock()
-        .unwrap()
-        .get(&path)
-        .cloned()
-        .unwrap_or(missing);
+    let reply = routes.lock().unwrap().get(path).cloned().unwrap_or(missing);
     let (status, length) = (reply.status, reply.body.len());
     let head =
         format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
@@ -111,5 +111,4 @@ fn answer(mut stream: TcpStream, routes: &Mutex<Routes>) -> String {
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(&reply.body[..reply.sent]));
     drop(sent); // a client that hangs up early is one of the cases
-    path
 }

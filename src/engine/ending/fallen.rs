@@ -1,15 +1,16 @@
 //! Members that had settled and have ended since.
 
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
-use super::members::LOOK;
+use super::members::{BETWEEN_LOOKS, LOOK, LOOKS};
 use crate::engine::act::unit::{self, Unit};
 use crate::engine::{Engine, Ledger};
 use crate::event::{Ending, MemberState};
-use crate::inventory::Cluster;
+use crate::inventory::{Cluster, Host};
 
-/// Why members that had settled are not what they were: their process is gone, or is another one, for systemd has
-/// started them again. One that cannot be asked any more is told by its state.
+/// Why members that had settled are not what they were, if any is not: their process is gone, or is another one, for
+/// systemd has started them again. The state of one whose host cannot be asked any more becomes unknown.
 ///
 /// The members are looked at all at once, when everything is done: a release that dies after some seconds is noticed if
 /// it dies before the last member is done; later than that only a longer settle notices it.
@@ -17,34 +18,65 @@ pub(super) async fn fallen(
     engine: &Engine,
     cluster: &Cluster,
     ledger: &Ledger,
-    members: &[MemberState],
-) -> Vec<String> {
-    let looks = ledger
-        .processes()
-        .into_iter()
-        .map(|(name, process)| async move {
-            let host = cluster.host(&name)?;
-            let look = unit::look(LOOK, &host.unit, &host.bin_dir);
-            let output = engine.transport.run(&name, look).await.ok()?;
-            if !output.is_success() {
-                return None;
+    members: &mut [MemberState],
+) -> Option<Vec<String>> {
+    let processes = ledger.processes();
+    let looks = processes.iter().filter_map(|(name, process)| {
+        let host = cluster.host(name)?;
+        Some(async move { (host, look(engine, host, *process).await) })
+    });
+    let mut causes = Vec::new();
+    let mut any = false;
+    for (host, found) in join_all(looks).await {
+        let member = members.iter_mut().find(|member| member.host == host.name);
+        match (found, member) {
+            (Found::Same, _) => continue,
+            (Found::Other(unit), member) => {
+                let name = member.map_or(&host.member, |member| &member.member);
+                causes.push(format!("member `{name}` has ended since it settled"));
+                causes.extend(unit.causes(&host.unit, &host.name));
             }
-            let unit = Unit::parse(&output.text());
-            if unit.pid == process {
-                return None;
+            (Found::Unknown(state), Some(member)) => member.state = state,
+            (Found::Unknown(_), None) => {}
+        }
+        any = true;
+    }
+    any.then_some(causes)
+}
+
+/// What a last look at a unit came to.
+enum Found {
+    /// The process that had settled.
+    Same,
+    /// Another one, or none.
+    Other(Unit),
+    /// No answer; the member's state in words.
+    Unknown(String),
+}
+
+/// Looks again, a few times, where no answer comes: one lost answer must not become a wrong last word.
+async fn look(engine: &Engine, host: &Host, process: u32) -> Found {
+    let mut looks = 1;
+    loop {
+        let look = unit::look(LOOK, &host.unit, &host.bin_dir);
+        match engine.transport.run(&host.name, look).await {
+            Err(unreachable) if looks == LOOKS => {
+                return Found::Unknown(format!("is unknown: {unreachable}"));
             }
-            let known = members.iter().find(|member| member.host == name);
-            let member = known.map_or(&host.member, |member| &member.member);
-            let mut causes = vec![format!("member `{member}` has ended since it settled")];
-            causes.extend(unit.causes(&host.unit, &name));
-            Some(causes)
-        });
-    join_all(looks)
-        .await
-        .into_iter()
-        .flatten()
-        .flatten()
-        .collect()
+            Err(_) => {}
+            Ok(output) => {
+                let unit = Unit::parse(&output.text());
+                let is_same = unit.pid == process || !output.is_success();
+                return if is_same {
+                    Found::Same
+                } else {
+                    Found::Other(unit)
+                };
+            }
+        }
+        looks += 1;
+        sleep(BETWEEN_LOOKS).await;
+    }
 }
 
 /// Tells an ending that came to its last step but not to a cluster that is well.

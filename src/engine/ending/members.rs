@@ -19,10 +19,10 @@ use crate::plan::{Kind, MemberRef, Plan};
 pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// How often a member that does not seem well is looked at.
-const LOOKS: u32 = 3;
+pub(super) const LOOKS: u32 = 3;
 
 /// The time between two of these looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Every member's state, and whether all are well. Silent ones are told by their unit.
 pub(crate) async fn members(

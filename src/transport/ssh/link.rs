@@ -1,5 +1,7 @@
 //! One host: connects when first needed, limits channels, notices losses, connects again.
 
+mod verdict;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ahead::{Ahead, Ready};
 use super::channel::{self, Answer, NoAnswer, NotOpened};
 use super::counted::{Aside, Counted, is_pulsed};
-use super::escalation;
 use super::master::Master;
 use super::remote::{KILL_AFTER, Remote, Wrapper};
 use super::shared::Shared;
@@ -32,8 +33,6 @@ const LINGER: Duration = Duration::from_secs(5);
 const SPARE: usize = 3;
 /// How often a vanished connection is made anew for one command.
 const LOSSES: u32 = 2;
-/// The status of `timeout`.
-const TIMED_OUT: i32 = 124;
 
 /// The way to one host.
 pub(super) struct Link {
@@ -282,91 +281,6 @@ impl Link {
         }
     }
 
-    /// Tells the script's answer from a refusal of sudo or doas.
-    fn risen(&self, answer: Answer, is_over: bool) -> Result<Output, Unreachable> {
-        if answer.was_started {
-            return Ok(output(answer, is_over));
-        }
-        let said = String::from_utf8_lossy(&answer.stderr);
-        if answer.questions > 1 {
-            self.is_denied.store(true, Ordering::Relaxed);
-            return Err(self.denied(&said));
-        }
-        let user = self.target.ssh.user.as_deref();
-        let password = self.shared.password.is_some();
-        let (who, hint) = escalation::refusal(self.escalation, user, password, &said);
-        Err(self
-            .target
-            .unreachable(Stage::Become(who.to_owned()), &said, hint))
-    }
-
-    /// sudo does not take the password.
-    fn denied(&self, said: &str) -> Unreachable {
-        self.target
-            .unreachable(Stage::Password, said, escalation::WRONG_PASSWORD)
-    }
-
-    /// Finds out why there is no answer.
-    async fn unanswered(
-        &self,
-        command: &Command,
-        master: &Arc<Master>,
-        reason: NoAnswer,
-    ) -> Unreachable {
-        match reason {
-            NoAnswer::Local(path, error) => {
-                let stage = Stage::LocalFile(path.display().to_string());
-                self.target.unreachable(
-                    stage,
-                    &error.to_string(),
-                    "look at the file and its folder on this machine",
-                )
-            }
-            NoAnswer::TooMuch => self.garbled(
-                command,
-                "it printed more than 8 MiB",
-                "this is a bug in runner, or the host prints what it should not",
-            ),
-            NoAnswer::Cut {
-                begun: false,
-                words,
-                ..
-            } if master.is_alive().await => {
-                let hint = "the login user's shell must be able to run `/bin/sh -c …`: see its entry in /etc/passwd, its rc files, and `ForceCommand` in sshd's configuration";
-                self.garbled(command, &String::from_utf8_lossy(&words), hint)
-            }
-            NoAnswer::Cut { .. } => {
-                if !master.is_alive().await {
-                    self.forget(master).await;
-                }
-                self.lost(&command.title, master)
-            }
-        }
-    }
-
-    fn garbled(&self, command: &Command, said: &str, hint: &str) -> Unreachable {
-        self.target
-            .unreachable(Stage::Garbled(command.title.clone()), said, hint)
-    }
-
-    fn lost(&self, title: &str, master: &Master) -> Unreachable {
-        let hint = "what the command did until then is unknown: see that the host and its network are up, then run `runner status`";
-        self.target
-            .unreachable(Stage::Lost(title.to_owned()), &master.words(), hint)
-    }
-
-    /// The host did not even answer after it should have killed the script: the connection is not trusted any more.
-    async fn late(&self, command: &Command, master: &Arc<Master>) -> Unreachable {
-        self.forget(master).await;
-        let stage = Stage::Deadline {
-            title: command.title.clone(),
-            after: command.deadline,
-        };
-        let hint =
-            "the host hangs or its network does: look at it, or give more time with `--timeout`";
-        self.target.unreachable(stage, &master.words(), hint)
-    }
-
     /// The connection, made if there is none.
     async fn master(&self) -> Result<Arc<Master>, Unreachable> {
         let mut slot = self.master.lock().await;
@@ -423,21 +337,6 @@ fn release(child: Child<Arc<Session>>, counted: Counted) {
         let _ = tokio::time::timeout(LINGER, child.wait()).await;
         drop(counted);
     });
-}
-
-/// The script's answer; a script that had to be ended has the status that `timeout` gives.
-fn output(answer: Answer, is_over: bool) -> Output {
-    let was_killed = matches!(answer.status, 137 | 143);
-    let status = if is_over && was_killed {
-        TIMED_OUT
-    } else {
-        answer.status
-    };
-    Output {
-        status,
-        stdout: answer.stdout,
-        stderr: answer.stderr,
-    }
 }
 
 /// The pause before another attempt: doubles, with some chance in it, so that hosts do not come back in step.
