@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,22 @@ use crate::transport::Transport;
 /// Locks of clusters; let go when dropped, and by the system when the process dies.
 #[derive(Debug)]
 pub struct Locks {
-    _held: Vec<File>,
+    _held: Vec<Held>,
+}
+
+/// One lock. Its file goes away before it is let go, so whoever has the file open and gets the lock then has that of a
+/// file which nobody else finds, and must open it anew.
+#[derive(Debug)]
+struct Held {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // One that stays is empty of meaning: what counts is the lock.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// Takes the locks of all these clusters, or of none.
@@ -117,21 +132,31 @@ pub fn holder(run: &str) -> Holder {
     }
 }
 
-fn take_one(dir: &Path, cluster: &str, holder: &Holder) -> Result<File> {
+fn take_one(dir: &Path, cluster: &str, holder: &Holder) -> Result<Held> {
     let path = dir.join(file_name(cluster));
-    let mut file = open(dir, &path).map_err(|error| unusable(&path, &error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Err(taken(cluster, file)),
-        Err(error) => return Err(unusable(&path, &error.into())),
-    }
+    let mut file = loop {
+        let file = open(dir, &path).map_err(|error| unusable(&path, &error))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if is_still(&file, &path) => break file,
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(taken(cluster, file)),
+            Err(error) => return Err(unusable(&path, &error.into())),
+        }
+    };
     // Cannot fail: strings and a time.
     let words = serde_json::to_string(holder).unwrap_or_default();
     let named = file
         .set_len(0)
         .and_then(|()| file.write_all(words.as_bytes()));
     named.map_err(|error| unusable(&path, &error))?;
-    Ok(file)
+    Ok(Held { _file: file, path })
+}
+
+/// Whether the open file is the one of that name, and not one that its holder has taken away meanwhile.
+fn is_still(file: &File, path: &Path) -> bool {
+    let of = |data: io::Result<fs::Metadata>| data.ok().map(|data| (data.dev(), data.ino()));
+    let named = of(fs::metadata(path));
+    named.is_some() && named == of(file.metadata())
 }
 
 fn open(dir: &Path, path: &PathBuf) -> io::Result<File> {
@@ -196,7 +221,30 @@ mod tests {
             "{what}"
         );
         drop(first);
-        take_one(dir.path(), "prod", &holder("b")).unwrap();
+        let second = take_one(dir.path(), "prod", &holder("b")).unwrap();
+        drop(second);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn of_many_who_take_and_let_go_at_once_never_two_hold_the_lock() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let (inside, had) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while had.load(Ordering::SeqCst) < 2000 {
+                        if let Ok(held) = take_one(dir.path(), "prod", &holder("a")) {
+                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                            had.fetch_add(1, Ordering::SeqCst);
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                            drop(held);
+                        }
+                    }
+                });
+            }
+        });
     }
 
     #[test]

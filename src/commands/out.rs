@@ -7,8 +7,8 @@ use crate::error::Failure;
 use crate::report::json::Json;
 use crate::report::lines::Lines;
 use crate::report::progress::Bars;
-use crate::report::terminal::size;
-use crate::report::text::Paint;
+use crate::report::terminal::{Polite, size};
+use crate::report::text::{Paint, tame};
 use crate::report::{Reporter, colours};
 
 /// The two streams, and whether each is coloured.
@@ -45,19 +45,22 @@ impl Out {
     pub fn reporters(self, global: &Global) -> Vec<Reporter> {
         let mut reporters = Vec::new();
         if global.output == Format::Json {
-            reporters.push(Reporter::Json(Json::new(Box::new(io::stdout()))));
+            reporters.push(Reporter::Json(Json::new(Box::new(Polite(io::stdout())))));
         }
         reporters.push(match progress(global) {
             Progress::Bars => Reporter::Bars(Bars::stderr(self.stderr)),
-            Progress::Lines => Reporter::Lines(Lines::new(Box::new(io::stderr()), global.verbose)),
-            Progress::Auto | Progress::None => Reporter::Texts(Box::new(io::stderr())),
+            Progress::Lines => {
+                Reporter::Lines(Lines::new(Box::new(Polite(io::stderr())), global.verbose))
+            }
+            Progress::Auto | Progress::None => Reporter::Texts(Box::new(Polite(io::stderr()))),
         });
         reporters
     }
 }
 
-/// Writes data to stdout.
+/// Writes data to stdout. What hosts have said cannot move a terminal.
 pub fn data(text: &str) {
+    let text = tame(text);
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
@@ -69,8 +72,9 @@ pub fn object(object: &impl serde::Serialize) {
     data(&text);
 }
 
-/// Writes talk to stderr.
+/// Writes talk to stderr, as tame as data.
 pub fn talk(text: &str) {
+    let text = tame(text);
     let mut out = io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

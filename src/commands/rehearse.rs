@@ -19,6 +19,7 @@ use crate::lab::{self, Cancel, Dirs, Lab, LabError, Shape, Wanted};
 
 mod kept;
 mod said;
+mod way;
 
 use said::{Said, signs_of_life, talk, words};
 
@@ -211,7 +212,9 @@ fn set_stage(
         let source = clusters.map(|cluster| &cluster.releases).next();
         Places::new(args.releases.as_deref(), source, &args.dirs)
     };
-    let mut found = places.find(&[&script.from, &script.to], cancel, &say)?;
+    let passed = way::way(&places, &script.from, &script.to, cancel)?;
+    let wanted: Vec<&Version> = std::iter::once(&script.from).chain(&passed).collect();
+    let mut found = places.find(&wanted, cancel, &say)?;
     if args.keep {
         found.append(&mut places.newer(&script.to, cancel, &say)?);
     }

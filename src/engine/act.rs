@@ -133,12 +133,9 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
         Action::ReloadUnits => unit::reload(task).await,
         Action::Settle { version, least_s } => wait::settle(task, version, *least_s).await,
         Action::AwaitClusterVersion { minor } => wait::cluster_version(task, *minor).await,
-        Action::WriteKey { key } => remedy::write(task, key).await,
-        Action::ForceSnapshot {
-            data_dir,
-            key,
-            above,
-        } => remedy::snapshot(task, data_dir, key, *above).await,
+        Action::WriteKey { .. } | Action::ForceSnapshot { .. } | Action::DropV2 => {
+            remedy::perform(task, action).await
+        }
         Action::Rebuild(action) => rebuild::perform(task, action).await,
     }
 }

@@ -2,37 +2,24 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::sleep;
-
-use super::act::OBSERVE;
-use super::act::unit::{self, Unit};
 use super::lock::{LOCKED_HINT, UNLOCKABLE_HINT};
 use super::{End, Engine, Failure, Ledger, Repair, Stop, wait, whole};
-use crate::etcd::MemberId;
-use crate::event::{Ending, MemberState};
+use crate::event::Ending;
 use crate::exit::Exit;
-use crate::facts::observe::{observe, observe_host};
-use crate::facts::{Answer, MemberView};
-use crate::inventory::{Cluster, Host};
+use crate::inventory::Cluster;
 use crate::journal::JournalError;
-use crate::plan::{Action, Hop, Kind, MemberRef, Plan};
+use crate::plan::{Action, Hop, Kind, Plan};
 
+mod fallen;
+mod members;
 mod onwards;
 
+use fallen::fallen;
+pub(crate) use members::members;
 use onwards::onwards;
 
 /// How long a cluster may take to be well again after a member was put back, or after a failure elsewhere.
 const RECOVER: Duration = Duration::from_secs(60);
-
-/// The most that looking at a silent member's unit may take.
-const LOOK: Duration = Duration::from_secs(10);
-
-/// How often a member that does not seem well is looked at.
-const LOOKS: u32 = 3;
-
-/// The time between two of these looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Looks at the cluster and tells how the run ended for it.
 pub(crate) async fn tell(
@@ -47,7 +34,11 @@ pub(crate) async fn tell(
         End::Failed(stop) => is_well(engine, cluster, stop).await,
     };
     let (members, all_well) = members(engine, cluster, plan, ledger, &end).await;
-    let healthy = healthy && all_well;
+    let fallen = match &end {
+        End::Done if ledger.is_disrupted() => fallen(engine, cluster, ledger, &members).await,
+        _ => Vec::new(),
+    };
+    let healthy = healthy && all_well && fallen.is_empty();
     let mut ending = Ending {
         cluster: cluster.name.clone(),
         status: status(&end, ledger, healthy).code(),
@@ -59,7 +50,12 @@ pub(crate) async fn tell(
         left: ledger.left(),
     };
     match &end {
-        End::Done => ending.summary = done(plan, cluster),
+        End::Done => {
+            ending.summary = done(plan, cluster);
+            if ending.status != Exit::Done.code() {
+                fallen::tell(&mut ending, fallen);
+            }
+        }
         End::Interrupted => {
             interrupted(
                 &mut ending,
@@ -157,7 +153,9 @@ async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {
 
 fn status(end: &End, ledger: &Ledger, healthy: bool) -> Exit {
     let stop = match end {
-        End::Done => return Exit::Done,
+        // A backup does not depend on every member's health; what has stopped members does.
+        End::Done if healthy || !ledger.is_disrupted() => return Exit::Done,
+        End::Done => return Exit::NeedsPerson,
         End::Interrupted | End::Held(_) => return Exit::Interrupted,
         End::Failed(stop) => stop,
     };
@@ -256,142 +254,4 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
         "see to `{}` first: `runner status` shows the members; then run the same command again to reach {}",
         stop.host, plan.to
     )
-}
-
-/// Every member's state, and whether all are well. Silent ones are told by their unit.
-pub(crate) async fn members(
-    engine: &Engine,
-    cluster: &Cluster,
-    plan: &Plan,
-    ledger: &Ledger,
-    end: &End,
-) -> (Vec<MemberState>, bool) {
-    let put_back = |host: &str| match end {
-        End::Failed(stop) if matches!(stop.repair, Repair::PutBack) => {
-            stop.host == host || plan.kind == Kind::Restore
-        }
-        _ => false,
-    };
-    let seen = match (end, ledger.seen()) {
-        (End::Done, Some(seen)) => seen,
-        _ => observe(engine.transport.as_ref(), cluster, OBSERVE).await,
-    };
-    let states = cluster.hosts.iter().map(|host| {
-        let put_back = put_back(&host.name);
-        member(
-            engine,
-            host,
-            plan,
-            seen.hosts.get(&host.name).cloned(),
-            put_back,
-        )
-    });
-    let states = join_all(states).await;
-    let all_well = states.iter().all(|(_, well)| *well);
-    (
-        states.into_iter().map(|(state, _)| state).collect(),
-        all_well,
-    )
-}
-
-async fn member(
-    engine: &Engine,
-    host: &Host,
-    plan: &Plan,
-    answer: Option<Answer>,
-    put_back: bool,
-) -> (MemberState, bool) {
-    let (view, state, well) = state(engine, host, answer, put_back).await;
-    let planned = planned_member(plan, &host.name);
-    let state = MemberState {
-        host: host.name.clone(),
-        member: planned.map_or(host.member.clone(), |member| member.name.clone()),
-        id: view.or(planned
-            .map(|member| member.id)
-            .filter(|id| *id != MemberId::UNKNOWN)),
-        state,
-    };
-    (state, well)
-}
-
-/// Looks again, a few times, at a member that does not seem well although its unit runs: one lost answer must not
-/// become a wrong last word.
-async fn state(
-    engine: &Engine,
-    host: &Host,
-    answer: Option<Answer>,
-    put_back: bool,
-) -> (Option<MemberId>, String, bool) {
-    let mut answer = answer.unwrap_or_default();
-    let mut looks = 1;
-    loop {
-        let (id, state, well, last) = if let Some(view) = answer.view() {
-            let well = view.health.is_ok();
-            let (id, state) = (Some(view.id), speaks(view, put_back));
-            (id, state, well || view.learner, well)
-        } else {
-            let (state, is_down) = silent(engine, host).await;
-            (None, state, false, is_down)
-        };
-        if last || looks == LOOKS {
-            return (id, state, well);
-        }
-        looks += 1;
-        sleep(BETWEEN_LOOKS).await;
-        answer = observe_host(engine.transport.as_ref(), host, OBSERVE).await;
-    }
-}
-
-fn planned_member<'a>(plan: &'a Plan, host: &str) -> Option<&'a MemberRef> {
-    let lanes = plan
-        .hops
-        .iter()
-        .flat_map(|hop| &hop.waves)
-        .flat_map(|wave| &wave.lanes);
-    lanes
-        .into_iter()
-        .find(|lane| lane.host == host)
-        .map(|lane| &lane.member)
-}
-
-fn speaks(view: &MemberView, put_back: bool) -> String {
-    let verb = if put_back { "was put back on" } else { "runs" };
-    let runs = format!("{verb} {}", view.version);
-    match &view.health {
-        Ok(()) => format!("{runs} and is healthy"),
-        Err(_) if view.learner => format!("{runs} as a learner"),
-        Err(why) => format!("{runs} and is not healthy: {why}"),
-    }
-}
-
-/// The state of a member that does not answer, and whether there is no use in asking again.
-async fn silent(engine: &Engine, host: &Host) -> (String, bool) {
-    let look = unit::look(LOOK, &host.unit, &host.bin_dir);
-    match engine.transport.run(&host.name, look).await {
-        Err(unreachable) => (format!("is unknown: {unreachable}"), false),
-        Ok(output) if !output.is_success() => {
-            let status = output.status;
-            let said = format!(
-                "is unknown: `{}` ended with status {status}",
-                unit::LOOK_TITLE
-            );
-            (said, false)
-        }
-        Ok(output) => {
-            let unit = Unit::parse(&output.text());
-            (stopped(&unit, host), unit.is_down())
-        }
-    }
-}
-
-fn stopped(unit: &Unit, host: &Host) -> String {
-    let state = match (unit.active.as_str(), unit.is_down()) {
-        ("inactive", true) => format!("is stopped, exit status {}", unit.status),
-        (_, true) => format!("is down, {}", unit.words(&host.unit, &host.name)),
-        _ => format!("does not answer, {}", unit.words(&host.unit, &host.name)),
-    };
-    if unit.installed.is_empty() {
-        return state;
-    }
-    format!("{state}; `{}` is installed", unit.installed)
 }

@@ -1,6 +1,6 @@
 //! What a run has done so far, for its ending and its guards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +26,7 @@ pub struct Ledger {
     backup: Mutex<Option<String>>,
     seen: Mutex<Option<(Instant, Observation)>>,
     begun: Mutex<BTreeSet<StepId>>,
+    processes: Mutex<BTreeMap<String, u32>>,
 }
 
 /// Something that stays on purpose.
@@ -151,6 +152,22 @@ impl Ledger {
     /// The raft index that a member must have applied to have caught up.
     pub fn floor(&self) -> u64 {
         self.floor.load(Ordering::Relaxed)
+    }
+
+    /// Notes the main process of a host's unit once its member has settled.
+    pub(super) fn note_process(&self, host: &str, process: u32) {
+        self.lock_processes().insert(host.to_owned(), process);
+    }
+
+    /// The main process of each member that has settled.
+    pub(super) fn processes(&self) -> BTreeMap<String, u32> {
+        self.lock_processes().clone()
+    }
+
+    fn lock_processes(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a step's start is on disk.

@@ -158,7 +158,9 @@ pub(crate) async fn settle_in(
             if !least.is_zero() {
                 still_the_same(task, process).await?;
             }
-            task.turn.ledger.note_seen(&seen);
+            let ledger = task.turn.ledger;
+            ledger.note_process(&task.turn.host.name, process);
+            ledger.note_seen(&seen);
             return Ok(unchanged(format!("healthy at {version}")));
         }
         if is_silent(&seen, task.turn.host) {

@@ -13,11 +13,13 @@ use super::{Minor, Version};
 mod flag_tests;
 mod flags;
 mod hosts;
+mod ready;
 #[cfg(test)]
 mod tests;
 
 pub use flags::{Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
 pub use hosts::{HostRule, RefusedHost};
+pub use ready::Ready;
 
 /// The format of catalogue files.
 pub const FORMAT: u32 = 1;
@@ -31,6 +33,7 @@ pub struct Catalogue {
     format: u32,
     minors: Vec<Minor>,
     patch_step: PatchStep,
+    ready: Ready,
     env_flag_conflict: EnvFlagConflict,
     #[serde(rename = "hop")]
     hops: Vec<Hop>,
@@ -85,6 +88,8 @@ pub struct Hop {
     /// Floors that hold under a condition only.
     #[serde(default)]
     pub floors: Vec<Floor>,
+    /// What goes wrong if users, roles or passwords change while it goes on.
+    pub auth_freeze: Option<Note>,
     /// What is to be done before it or after it, by whoever does it.
     #[serde(default)]
     pub remedies: Vec<Remedy>,

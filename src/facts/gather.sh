@@ -97,14 +97,25 @@ describe_data() {
 }
 
 # Whether the v2 store has keys: a read of the member's own copy, which leaves no entry in the log. Where API 2 is not
-# served, etcdutl 3.5.18 and later looks into the data folder. The root with all its values can be large.
+# served, the newest raft snapshot has the store as JSON, the keys of clients below `/1`; and etcdutl 3.5.18 and later
+# looks into the data folder. The root with all its values can be large.
 describe_v2() {
   listing=$(page '/v2/keys/?recursive=false' 2>/dev/null </dev/null | head -c 400)
   emit v2.keys 0 "$listing"
   case $listing in '{'*) return 0 ;; esac
+  [ ! -r "$data_dir/member/snap" ] || emit v2.snap 0 "$(v2_in_snapshot)"
   [ -x "$bin_dir/etcdutl" ] && [ -d "$data_dir/member/snap" ] || return 0
   v2_check=$(limit 20 "$bin_dir/etcdutl" check v2store --data-dir "$data_dir" 2>&1 </dev/null)
   emit v2.check $? "$(printf '%s' "$v2_check" | tail -c 400)"
+}
+
+v2_in_snapshot() {
+  for v2_snap in "$data_dir"/member/snap/*.snap; do :; done
+  if [ -f "$v2_snap" ] && tr '{' '\n' <"$v2_snap" | grep -aq '^"Path":"/[1-9][0-9]*/[^_]'; then
+    echo keys
+  else
+    echo none
+  fi
 }
 
 # The folder of the database or, in 2.x, the log that the process holds open: whatever flags, variables and files say.
@@ -152,7 +163,7 @@ describe_binaries() {
     describe_binary "binary/$name" "$bin_dir/$name"
     said=$(tool_version "$bin_dir/$name" "$name")
     emit "version/$name" 0 "$said"
-    [ "$name" = etcd ] && here=$(printf '%s\n' "$said" | sed -n 's/^etcd Version: *//p' | head -n 1)
+    [ "$name" = etcd ] && here=$(printf '%s\n' "$said" | sed -n 's/^etcd [Vv]ersion:\{0,1\} *//p' | head -n 1)
   done
   installed=$here
   case " $versions " in *" $here "*) here= ;; esac

@@ -5,18 +5,49 @@ use crate::etcd::old::Request;
 use super::parse::{Frame, Frames};
 use super::{OldRequests, V2Keys};
 
-/// Works out what the member's own listing, or else etcdutl, says.
-pub(super) fn keys(frames: &Frames) -> V2Keys {
+/// Works out what the member's own listing says, or else its newest raft snapshot, of that index, with the requests in the
+/// log behind it, or else etcdutl.
+pub(super) fn keys(frames: &Frames, snap: u64) -> V2Keys {
     let listing = frames.get("v2.keys").map(Frame::text);
     if let Some(known) = listing.as_deref().and_then(listed) {
         return known;
     }
-    match (frames.get("v2.check"), listing) {
-        (Some(check), _) => checked(&check.text()),
-        (None, Some(_)) => {
-            V2Keys::Unknown("API 2 is not served, and no etcdutl 3.5 is installed".to_owned())
+    let check = frames.get("v2.check").map(|check| checked(&check.text()));
+    let store = frames.get("v2.snap").map(Frame::text);
+    match (stored(store.as_deref(), frames, snap), check, listing) {
+        (Some(known), ..) | (None, Some(known), _) => known,
+        (None, None, Some(_)) => V2Keys::Unknown(
+            "API 2 is not served, its log holds requests of it, and no etcdutl 3.5 is installed"
+                .to_owned(),
+        ),
+        (None, None, None) => V2Keys::default(),
+    }
+}
+
+/// What the newest raft snapshot had, unless requests in the log behind it may have changed that. The last of them tells
+/// too, if it has set a key.
+fn stored(store: Option<&str>, frames: &Frames, snap: u64) -> Option<V2Keys> {
+    let log = frames.get("log.old").filter(|log| log.status == 0)?;
+    let text = log.text();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("client "));
+    let mut since = Vec::new();
+    for line in lines {
+        let found = Request::find(&bytes(line));
+        if found.is_empty() {
+            return None;
         }
-        (None, None) => V2Keys::default(),
+        since.extend(
+            found
+                .into_iter()
+                .filter(|one| one.index > snap && one.is_of_a_client()),
+        );
+    }
+    let last = since.iter().max_by_key(|one| one.index);
+    match (last, store?.trim()) {
+        (None, "keys") => Some(V2Keys::Present),
+        (None, "none") => Some(V2Keys::Absent),
+        (Some(last), _) if last.sets_a_key() => Some(V2Keys::Present),
+        _ => None,
     }
 }
 
@@ -99,7 +130,40 @@ mod tests {
             .iter()
             .map(|(name, text)| frame(name, 0, text))
             .collect();
-        keys(&Frames::parse(text.as_bytes()).unwrap())
+        keys(&Frames::parse(text.as_bytes()).unwrap(), 0)
+    }
+
+    /// What is known of a store of which the newest raft snapshot says this, with these requests at index 8.
+    fn of_snapshot(says: &str, snap: u64, requests: &[(&str, &str)]) -> V2Keys {
+        let hex = |text: &str| -> String {
+            let pairs: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            pairs.concat()
+        };
+        let field = |key: &str, text: &str| format!("{key}{:02x}{}", text.len(), hex(text));
+        let line = |(method, path): &(&str, &str)| {
+            let (method, path) = (field("12", method), field("1a", path));
+            format!("client 08001002180822390884c28a8a9bbfa8ec76{method}{path}2800\n")
+        };
+        let lines: String = requests.iter().map(line).collect();
+        let frames = [
+            frame("v2.keys", 0, "404 page not found\n"),
+            frame("v2.snap", 0, says),
+            frame("log.old", 0, &lines),
+        ];
+        keys(&Frames::parse(frames.concat().as_bytes()).unwrap(), snap)
+    }
+
+    #[test]
+    fn where_api_2_is_not_served_the_newest_raft_snapshot_and_the_log_behind_it_tell() {
+        assert_eq!(of_snapshot("keys\n", 7, &[]), V2Keys::Present);
+        assert_eq!(of_snapshot("none\n", 7, &[]), V2Keys::Absent);
+        let put = [("PUT", "/1/a")];
+        assert_eq!(of_snapshot("none\n", 7, &put), V2Keys::Present);
+        assert_eq!(of_snapshot("none\n", 8, &put), V2Keys::Absent);
+        for other in [("QGET", "/"), ("DELETE", "/1/a")] {
+            let known = of_snapshot("keys\n", 7, &[other]);
+            assert!(matches!(known, V2Keys::Unknown(_)), "{other:?}: {known:?}");
+        }
     }
 
     #[test]

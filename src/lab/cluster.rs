@@ -13,6 +13,8 @@ use super::tls::{self, Authority};
 use super::writer::client::{Access, Client};
 use super::{Lab, LabError};
 use crate::etcd::Version;
+use crate::etcd::catalogue::Catalogue;
+use crate::etcd::dialect::Dialect;
 
 /// The port between members.
 const PEER_PORT: u16 = 2380;
@@ -63,6 +65,7 @@ pub fn start(lab: &Lab, shape: &ClusterShape, how: &Install<'_>) -> Result<Vec<S
     let login = access.login.take();
     await_health_as(lab, &endpoints, &access)?;
     if login.is_some() {
+        refuse_old_users(how.version)?;
         access.login = login;
         let client = Client::new(&endpoints[0], &access, PATIENCE);
         let enabled = lab.network().inside(|| client.enable_auth())?;
@@ -122,14 +125,20 @@ pub fn await_health_as(lab: &Lab, endpoints: &[String], access: &Access) -> Resu
         for endpoint in endpoints {
             let client = Client::new(endpoint, access, Duration::from_secs(2));
             let what = format!("the member at {endpoint} was not healthy");
-            lab.cancel.wait(&what, PATIENCE, || {
-                client.read_nothing()?;
-                client.cluster_version().map(drop)
-            })?;
+            lab.cancel.wait(&what, PATIENCE, || client.well())?;
         }
         Ok(())
     };
     lab.network().inside(wait)?
+}
+
+/// Users are made by API 3.
+fn refuse_old_users(version: &Version) -> Result<(), LabError> {
+    if Dialect::of(version) == Dialect::V3 {
+        return Ok(());
+    }
+    let why = format!("the lab switches authentication on from 3.0 on, not on {version}");
+    Err(LabError::Unsupported(why))
 }
 
 fn place_binaries(root: &Path, member: &MemberShape, how: &Install<'_>) -> Result<(), LabError> {
@@ -201,8 +210,9 @@ fn unit(
     ];
     flags.extend(tls::flags(member));
     flags.extend_from_slice(how.flags);
+    let kind = Catalogue::embedded().unit_type(how.version);
     Ok(format!(
-        "[Unit]\nDescription=etcd\nAfter=network.target\n\n[Service]\nType=notify\nUser=etcd\n\
+        "[Unit]\nDescription=etcd\nAfter=network.target\n\n[Service]\nType={kind}\nUser=etcd\n\
          ExecStart={}/etcd \\\n  {}\nRestart=on-failure\nRestartSec=1\nLimitNOFILE=65536\n\n\
          [Install]\nWantedBy=multi-user.target\n",
         member.bin_dir,

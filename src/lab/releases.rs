@@ -193,7 +193,10 @@ impl Places {
     }
 
     /// Versions that the given folders have; without folders, those of Debian's suites.
-    fn offered(&self, cancel: &Cancel) -> Result<BTreeSet<Version>, LabError> {
+    ///
+    /// # Errors
+    /// When a folder or the list of a suite cannot be read.
+    pub fn offered(&self, cancel: &Cancel) -> Result<BTreeSet<Version>, LabError> {
         let mut offered = BTreeSet::new();
         let mut is_listed = false;
         for source in &self.sources {

@@ -1,6 +1,7 @@
 //! Files that templates make, and how they differ from what a host has.
 
 use crate::etcd::Version;
+use crate::etcd::catalogue::Catalogue;
 use crate::facts::{ClusterFacts, FileFacts};
 use crate::inventory::{FileTemplate, Host, TemplateSource};
 use crate::template::{self, Context, Numbers, Peer, TemplateError, Tls};
@@ -47,8 +48,9 @@ pub fn render(
     facts: &ClusterFacts,
     cluster: &str,
     version: &Version,
+    rules: &Catalogue,
 ) -> Result<Vec<Rendered>, Vec<TemplateError>> {
-    let context = context(seat, facts, cluster, version);
+    let context = context(seat, facts, cluster, version, rules);
     let templates = &seat.host.templates;
     let files = templates.files.iter().map(|file| one_file(file, &context));
     let unit = templates
@@ -106,7 +108,13 @@ fn owner(given: &str) -> String {
     }
 }
 
-fn context(seat: &Seat, facts: &ClusterFacts, cluster: &str, version: &Version) -> Context {
+fn context(
+    seat: &Seat,
+    facts: &ClusterFacts,
+    cluster: &str,
+    version: &Version,
+    rules: &Catalogue,
+) -> Context {
     let host = seat.host;
     let own = seat.listed();
     let members = peers(seat, facts);
@@ -121,6 +129,7 @@ fn context(seat: &Seat, facts: &ClusterFacts, cluster: &str, version: &Version) 
         minor: version.minor().to_string(),
         release: numbers(version),
         unit: host.unit.clone(),
+        unit_type: rules.unit_type(version).to_owned(),
         data_dir: host.data_dir.clone(),
         bin_dir: host.bin_dir.clone(),
         install_dir: host.install_dir.clone(),

@@ -68,6 +68,10 @@ pub const ACKNOWLEDGEABLE: &[(&str, &str)] = &[
     ),
     ("V2_BACKUP", "keys of the v2 store are in no backup"),
     (
+        "V2_GONE",
+        "keys of the v2 store are deleted before 3.6, which does not start on them",
+    ),
+    (
         "V2_NOT_RESTORED",
         "the restored cluster has no keys of the v2 store",
     ),

@@ -368,7 +368,12 @@ pub enum Action {
         key: String,
         /// The raft index that the snapshot must be above.
         above: u64,
+        /// Whether it must be above what is in the log by then, too, and hold no keys of API 2.
+        #[serde(default)]
+        without_v2: bool,
     },
+    /// Deletes all keys of API 2, which this member serves.
+    DropV2,
     /// What only a restore does.
     Rebuild(Rebuild),
 }

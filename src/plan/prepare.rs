@@ -8,9 +8,10 @@
 use crate::etcd::catalogue::{Cure, Remedy};
 use crate::facts::OldRequests;
 
-use super::options::Options;
+use super::options::{Options, variable};
 use super::seats::{Seat, views};
 use super::upgrade::{Request, Work};
+use super::v2;
 
 /// What is behind a line of a configuration file that is ours, with the line that stood there.
 const MARK: &str = " # runner: for a raft snapshot, was ";
@@ -58,7 +59,11 @@ pub(super) fn snapshot<'a>(request: &Request<'a>, work: &Work, seat: &Seat) -> O
         return None;
     }
     let taken = seat.facts.data.snap.map_or(0, |snap| snap.index);
+    let drops = drops_v2(request, work);
     remedies(request, work).iter().find(|remedy| {
+        if drops && remedy.cure == Cure::SnapshotIfClient {
+            return true;
+        }
         let last = match (&seat.facts.data.old_requests, remedy.cure) {
             (_, Cure::WriteBefore | Cure::WriteAfter) => None,
             (OldRequests::Unknown(_), _) => Some(u64::MAX),
@@ -68,6 +73,36 @@ pub(super) fn snapshot<'a>(request: &Request<'a>, work: &Work, seat: &Seat) -> O
         };
         last.is_some_and(|index| index > taken)
     })
+}
+
+/// Whether the keys of the v2 store are deleted before this hop: its release does not start on them. Deletions are
+/// requests of API 2, too, so each member needs a raft snapshot behind them.
+pub(super) fn drops_v2(request: &Request, work: &Work) -> bool {
+    asks_for(request, work, Cure::SnapshotIfClient) && v2::found(request.facts)
+}
+
+/// Whether this member, the first to be restarted, serves API 2 meanwhile, to delete its keys: by itself it does not.
+fn opens_v2(request: &Request, work: &Work, seat: &Seat) -> bool {
+    let own = v2::setting(seat, "enable-v2");
+    let served = |version| v2::serves(version, own.as_deref());
+    drops_v2(request, work) && !seat.version().is_some_and(served)
+}
+
+/// How a lower count reaches each member that needs a raft snapshot, or why it cannot.
+pub(super) fn lower<'a, 'w>(
+    request: &Request,
+    work: &'w Work<'a>,
+) -> Vec<(&'w Seat<'a>, Result<Lowered, String>)> {
+    let seats = in_need(request, work);
+    let count = count(request, &seats);
+    let lowered = |(at, seat): (usize, &'w Seat<'a>)| {
+        let mut settings = vec![("snapshot-count", count.to_string())];
+        if at == 0 && opens_v2(request, work, seat) {
+            settings.push(("enable-v2", "true".to_owned()));
+        }
+        (seat, lowered(seat, &settings))
+    };
+    seats.into_iter().enumerate().map(lowered).collect()
 }
 
 /// The members of this hop that need a raft snapshot first.
@@ -92,14 +127,14 @@ pub(super) fn count(request: &Request, seats: &[&Seat]) -> u64 {
     (tails.min().unwrap_or_default() / 2).clamp(LEAST, MOST)
 }
 
-/// How the count reaches this member.
+/// How the settings reach this member.
 ///
 /// # Errors
-/// Why it cannot, in words.
-pub(super) fn lowered(seat: &Seat, count: u64) -> Result<Lowered, String> {
+/// Why they cannot, in words.
+fn lowered(seat: &Seat, settings: &[(&str, String)]) -> Result<Lowered, String> {
     let options = Options::of(seat, &[]);
     if let Some(path) = options.config_file() {
-        return in_config(seat, path, count);
+        return in_config(seat, path, settings);
     }
     let dest = seat.host.snapshot_drop_in();
     let before = seat
@@ -107,10 +142,14 @@ pub(super) fn lowered(seat: &Seat, count: u64) -> Result<Lowered, String> {
         .files
         .get(&dest)
         .and_then(|file| file.text.clone());
-    let text = if options.get("snapshot-count").is_none() || before.is_some() {
-        format!("[Service]\nEnvironment=ETCD_SNAPSHOT_COUNT={count}\n")
+    let free = settings.iter().all(|(name, _)| options.get(name).is_none());
+    let text = if free || before.is_some() {
+        let lines = settings
+            .iter()
+            .map(|(name, value)| format!("Environment={}={value}\n", variable(name)));
+        format!("[Service]\n{}", lines.collect::<String>())
     } else {
-        command_line(seat, count)
+        command_line(seat, settings)
     };
     Ok(Lowered {
         dest,
@@ -136,23 +175,29 @@ pub(super) fn leftovers(seat: &Seat) -> Vec<(String, Option<String>)> {
     dropped.into_iter().chain(config).collect()
 }
 
-/// The whole command line, with the flag changed or, where a variable of the environment says the count, added: an
-/// option that is set twice stops etcd.
-fn command_line(seat: &Seat, count: u64) -> String {
+/// The whole command line, with the flags changed or, where a variable of the environment says them, added: an option
+/// that is set twice stops etcd.
+fn command_line(seat: &Seat, settings: &[(&str, String)]) -> String {
     let unit = &seat.facts.unit;
+    let is_set = |name: &str| settings.iter().any(|(set, _)| *set == name);
     let mut words = vec![quoted(&unit.exec)];
     let mut rest = unit.argv.iter().skip(1).peekable();
     while let Some(word) = rest.next() {
         let name = word.trim_start_matches('-');
-        if name == "snapshot-count" {
-            rest.next();
-        } else if !name.starts_with("snapshot-count=") {
-            words.push(quoted(word));
+        match name.split_once('=') {
+            Some((name, _)) if is_set(name) => {}
+            None if is_set(name) => {
+                rest.next_if(|value| !value.starts_with('-'));
+            }
+            _ => words.push(quoted(word)),
         }
     }
-    words.push(format!("--snapshot-count={count}"));
+    let flags = settings.iter();
+    words.extend(flags.map(|(name, value)| format!("--{name}={value}")));
+    let names: Vec<String> = settings.iter().map(|(name, _)| variable(name)).collect();
     format!(
-        "[Service]\nUnsetEnvironment=ETCD_SNAPSHOT_COUNT\nExecStart=\nExecStart={}\n",
+        "[Service]\nUnsetEnvironment={}\nExecStart=\nExecStart={}\n",
+        names.join(" "),
         words.join(" ")
     )
 }
@@ -170,7 +215,7 @@ fn quoted(word: &str) -> String {
     text
 }
 
-fn in_config(seat: &Seat, path: &str, count: u64) -> Result<Lowered, String> {
+fn in_config(seat: &Seat, path: &str, settings: &[(&str, String)]) -> Result<Lowered, String> {
     let file = seat.facts.files.get(path);
     let Some((file, now)) = file.and_then(|file| Some((file, file.text.as_deref()?))) else {
         return Err(format!(
@@ -178,24 +223,10 @@ fn in_config(seat: &Seat, path: &str, count: u64) -> Result<Lowered, String> {
         ));
     };
     let original = restored(now);
-    let is_count = |line: &&str| line.trim_start().starts_with("snapshot-count:");
-    let text: String = if original.lines().any(|line| is_count(&line)) {
-        let lines = original.lines().map(|line| {
-            if is_count(&line) {
-                format!("snapshot-count: {count}{MARK}{line}\n")
-            } else {
-                format!("{line}\n")
-            }
-        });
-        lines.collect()
-    } else {
-        let end = if original.is_empty() || original.ends_with('\n') {
-            ""
-        } else {
-            "\n"
-        };
-        format!("{original}{end}snapshot-count: {count}{MARK}\n")
-    };
+    let mut text = original.clone();
+    for (name, value) in settings {
+        text = with_key(&text, name, value);
+    }
     Ok(Lowered {
         dest: path.to_owned(),
         before: Some(now.to_owned()),
@@ -205,6 +236,28 @@ fn in_config(seat: &Seat, path: &str, count: u64) -> Result<Lowered, String> {
         mode: file.mode,
         unit: false,
     })
+}
+
+/// A configuration file with this key, marked with the line that stood there.
+fn with_key(original: &str, name: &str, value: &str) -> String {
+    let key = format!("{name}:");
+    let is_it = |line: &str| line.starts_with(&key);
+    if original.lines().any(is_it) {
+        let lines = original.lines().map(|line| {
+            if is_it(line) {
+                format!("{key} {value}{MARK}{line}\n")
+            } else {
+                format!("{line}\n")
+            }
+        });
+        return lines.collect();
+    }
+    let end = if original.is_empty() || original.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    format!("{original}{end}{key} {value}{MARK}\n")
 }
 
 /// A configuration file as it was before its count was lowered.

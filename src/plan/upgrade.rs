@@ -224,7 +224,13 @@ fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
 pub(super) fn render(request: &Request, work: &mut Work) {
     for seat in &work.seats {
         let host = &seat.host.name;
-        match files::render(seat, request.facts, &request.cluster.name, &work.to) {
+        match files::render(
+            seat,
+            request.facts,
+            &request.cluster.name,
+            &work.to,
+            request.rules,
+        ) {
             Ok(files) => {
                 work.files.insert(host.clone(), files);
             }

@@ -263,7 +263,7 @@ fn wal_dir(seat: &Seat) -> Option<String> {
 }
 
 /// What the member runs with now.
-fn setting(seat: &Seat, name: &str) -> Option<String> {
+pub(super) fn setting(seat: &Seat, name: &str) -> Option<String> {
     let options = Options::of(seat, &[]);
     let Some(path) = options.config_file() else {
         return options.get(name).map(str::to_owned);

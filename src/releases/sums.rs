@@ -112,6 +112,8 @@ impl Listed {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -154,6 +156,20 @@ mod tests {
         let twice = listed(&format!("{A}  etcd\n{B}  etcd\n"));
         let error = twice.check(Path::new("/x/etcd"), A).unwrap_err();
         assert!(matches!(error, ReleaseError::TwoSums { .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn no_list_makes_it_fall_over_and_only_whole_digests_count(
+            text in "([0-9a-fA-F]{60,66}[ *\\t]{0,3}[./a-z\u{e9}]{0,9}|\\PC{0,70}|\n|\r\n){0,12}",
+            digest in "[ab]{64}",
+        ) {
+            let list = listed(&text);
+            for (hash, name) in &list.lines {
+                prop_assert!(hash.len() == 64 && !name.is_empty());
+            }
+            let _ = list.check(Path::new("/x/a"), &digest);
+        }
     }
 
     #[test]

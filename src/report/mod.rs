@@ -161,10 +161,10 @@ impl Voice {
         let _ = self.sender.send(Message::Talk(talk));
     }
 
-    /// Sends a text for people.
+    /// Sends a text for people; what hosts have said in it cannot move a terminal.
     pub fn say(&self, text: impl Into<String>) {
         self.talk(Talk::Say {
-            text: text.into(),
+            text: text::tame(&text.into()).into_owned(),
             quiet: false,
         });
     }

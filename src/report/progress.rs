@@ -95,17 +95,30 @@ impl Bars {
     /// Takes talk in: the time before there is a plan.
     pub fn talk(&mut self, talk: &Talk, now: Timestamp) {
         if let Talk::Say { text, .. } = talk {
-            let _ = self.multi.println(text.trim_end());
+            self.say(text.trim_end());
             return;
         }
         if let Some(failed) = self.looking.apply(talk, now) {
-            let _ = self.multi.println(failed);
+            self.say(&failed);
         }
         self.draw(now);
     }
 
+    fn say(&self, text: &str) {
+        if !self.is_muted() {
+            let _ = self.multi.println(text);
+        }
+    }
+
+    fn is_muted(&self) -> bool {
+        self.is_screen && terminal::is_muted(std::io::stderr())
+    }
+
     /// Draws the moment.
     pub fn draw(&mut self, now: Timestamp) {
+        if self.is_muted() {
+            return;
+        }
         let size = (self.size)();
         let canvas = Canvas {
             width: size.columns,
@@ -123,8 +136,10 @@ impl Bars {
     /// Draws the last time and leaves the lines on the screen.
     pub fn finish(&mut self, now: Timestamp) {
         self.draw(now);
-        for line in self.lines.values() {
-            line.abandon();
+        if !self.is_muted() {
+            for line in self.lines.values() {
+                line.abandon();
+            }
         }
         self.unechoed = None;
     }

@@ -1,6 +1,7 @@
-//! The terminal that bars are drawn on: how large it is, and that it does not write into them.
+//! The terminal that bars are drawn on: how large it is, that it does not write into them, and that it stops no run.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
@@ -33,6 +34,35 @@ impl Drop for Unechoed {
 fn is_ours() -> bool {
     io::stdin().is_terminal()
         && tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Whether writing to this stream would stop the process: it is in the background of a terminal that stops those who
+/// write from there (`stty tostop`). A run that is stopped leaves its member down.
+pub fn is_muted(stream: impl AsFd) -> bool {
+    let stream = stream.as_fd();
+    let stops = |modes: Termios| modes.local_modes.contains(LocalModes::TOSTOP);
+    tcgetattr(stream).is_ok_and(stops)
+        && tcgetpgrp(stream).is_ok_and(|group| group != rustix::process::getpgrp())
+}
+
+/// A stream that leaves out what would stop the process.
+#[derive(Debug)]
+pub struct Polite<S>(pub S);
+
+impl<S: Write + AsFd> Write for Polite<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if is_muted(&self.0) {
+            return Ok(bytes.len());
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if is_muted(&self.0) {
+            return Ok(());
+        }
+        self.0.flush()
+    }
 }
 
 /// How large a terminal is.

@@ -82,6 +82,38 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The same for a text that we have composed: its lines, tabs and colours stay, which are ours; all else that could move
+/// a terminal becomes visible. A host's words can at most have a colour, which ends with the next of ours.
+pub fn tame(text: &str) -> Cow<'_, str> {
+    if !text
+        .chars()
+        .any(|c| is_harmful(c) && c != '\n' && c != '\t')
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = colour(rest).unwrap_or(c.len_utf8());
+        let (piece, after) = rest.split_at(length);
+        let stays = length > c.len_utf8() || c == '\n' || c == '\t';
+        out.push_str(&if stays {
+            Cow::Borrowed(piece)
+        } else {
+            harmless(piece)
+        });
+        rest = after;
+    }
+    Cow::Owned(out)
+}
+
+/// The length of the colour's sequence that a text begins with.
+fn colour(text: &str) -> Option<usize> {
+    let code = text.strip_prefix("\u{1b}[")?;
+    let end = code.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    code[end..].starts_with('m').then_some(end + 3)
+}
+
 /// The same in one line: runs of white space, line ends included, become one space.
 pub fn one_line(text: &str) -> String {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -156,6 +188,10 @@ mod tests {
     #[test]
     fn control_and_direction_characters_become_visible() {
         assert_eq!(harmless("plain – text"), "plain – text");
+        assert_eq!(
+            tame("\u{1b}[1;31mred\u{1b}[0m\ta\n\u{1b}[2J\u{1b}[m\r\u{1b}"),
+            "\u{1b}[1;31mred\u{1b}[0m\ta\n\\x1b[2J\u{1b}[m\\r\\x1b"
+        );
         assert_eq!(harmless("a\u{1b}[31mb\r\n"), "a\\x1b[31mb\\r\\n");
         assert_eq!(
             harmless("\u{9b}2J\u{202e}x\u{7f}"),

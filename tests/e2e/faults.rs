@@ -7,39 +7,14 @@ use runner::lab::writer::Writer;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Cluster;
+use crate::common::look::{answers, await_host, litter, unit_state};
 use crate::common::run::{Ran, begin, finish, installed, runner, running};
 
 const NEW: &str = "3.5.16";
 
-/// Everything with `runner` in its name that a host holds where we write; the releases themselves are meant to stay.
-fn litter(cluster: &Cluster, host: &str) -> String {
-    let find = "find /opt/etcd /usr/local/bin /var/backups/etcd /etc/systemd/system /tmp \
-        \\( -name '.*.runner*' -o -name '*.part' \\) 2>/dev/null || true";
-    cluster.lab.sh(host, find).unwrap()
-}
-
 fn signal(run: &Child, signal: Signal) {
     let id = i32::try_from(run.id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
-}
-
-fn unit_state(cluster: &Cluster, host: &str) -> String {
-    let ask = "systemctl show -p ActiveState --value etcd.service";
-    cluster.lab.sh(host, ask).unwrap().trim().to_owned()
-}
-
-/// The first host for which the condition holds.
-#[track_caller]
-fn await_host(cluster: &Cluster, what: &str, condition: impl Fn(&str) -> bool) -> String {
-    let begin = Instant::now();
-    loop {
-        let hosts = cluster.shape.hosts();
-        if let Some(host) = hosts.into_iter().find(|host| condition(host)) {
-            return host;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(180), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A second upgrade takes every member home and leaves nothing half done.
@@ -166,8 +141,7 @@ fn a_host_that_is_cut_off_while_it_settles_ends_the_run_in_time_with_the_truth()
     assert!(ran.err.contains(&unknown), "{}", ran.err);
     cluster.lab.reconnect(&in_hand).unwrap();
     await_host(&cluster, "the member does not answer", |host| {
-        let ask = "ETCDCTL_API=3 etcdctl endpoint health";
-        host == in_hand && cluster.lab.sh(host, ask).is_ok()
+        host == in_hand && answers(&cluster, host)
     });
     gets_home(&cluster);
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::common::Cluster;
+use crate::common::look::await_true;
 use crate::common::run::{Ran, assert_untouched, begin, command, files, finish, runner, running};
 
 /// A second operator: another inventory that names the cluster otherwise, and another state folder.
@@ -130,16 +130,4 @@ fn locks(cluster: &Cluster, host: &str) -> String {
         .lab
         .sh(host, "ls /run/runner 2>/dev/null; true")
         .unwrap()
-}
-
-#[track_caller]
-fn await_true(what: &str, condition: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(
-            begin.elapsed() < Duration::from_secs(60),
-            "waited too long: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod backup;
+mod chaos;
 mod common;
 mod discover;
 mod exec;

@@ -9,6 +9,7 @@ use runner::lab::writer::Writer;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Cluster;
+use crate::common::look::{answers, await_host, litter, unit_state};
 use crate::common::run::{begin, begin_with, finish, installed, inventory, runner, running};
 
 const OLD: &str = "3.4.23";
@@ -41,37 +42,6 @@ fn kill(mut run: Child) -> Instant {
     Instant::now()
 }
 
-fn state(cluster: &Cluster, host: &str) -> String {
-    let ask = "systemctl show -p ActiveState --value etcd.service";
-    cluster.lab.sh(host, ask).unwrap().trim().to_owned()
-}
-
-fn answers(cluster: &Cluster, host: &str) -> bool {
-    let ask = "ETCDCTL_API=3 etcdctl endpoint health";
-    cluster.lab.sh(host, ask).is_ok()
-}
-
-/// Units, locks and processes of ours on a host.
-fn ours(cluster: &Cluster, host: &str) -> String {
-    let look = "systemctl list-units --all --plain --no-legend 'runner*' | cut -d' ' -f1; \
-        ls -A /run/runner 2>/dev/null; pgrep -fa '[r]unner-rescue|IFS= read -r [b]eat'; true";
-    cluster.lab.sh(host, look).unwrap()
-}
-
-/// The first host for which the condition holds.
-#[track_caller]
-fn await_host(cluster: &Cluster, what: &str, condition: impl Fn(&str) -> bool) -> String {
-    let begin = Instant::now();
-    loop {
-        let hosts = cluster.shape.hosts();
-        if let Some(host) = hosts.into_iter().find(|host| condition(host)) {
-            return host;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(120), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// An upgrade takes every member home, and nothing of ours is left on any host.
 #[track_caller]
 fn gets_home(cluster: &Cluster) {
@@ -80,7 +50,7 @@ fn gets_home(cluster: &Cluster) {
         .plainly();
     for host in cluster.shape.hosts() {
         assert_eq!(running(cluster, &host).0, NEW, "{host}");
-        assert_eq!(ours(cluster, &host), "", "{host}");
+        assert_eq!(litter(cluster, &host), "", "{host}");
     }
 }
 
@@ -92,10 +62,10 @@ fn a_member_whose_run_is_killed_right_after_the_stop_is_up_within_a_minute() {
     writer.await_more(50).unwrap();
     let run = begin(&cluster, &["upgrade", "--yes"]);
     let stopped = await_host(&cluster, "no member was stopped", |host| {
-        state(&cluster, host) != "active"
+        unit_state(&cluster, host) != "active"
     });
     let killed = kill(run);
-    assert!(ours(&cluster, &stopped).contains("runner-rescue-var-lib-etcd"));
+    assert!(litter(&cluster, &stopped).contains("runner-rescue-var-lib-etcd"));
     assert!(!answers(&cluster, &stopped));
     await_host(&cluster, "the member is not brought up", |host| {
         host == stopped && answers(&cluster, host)
@@ -115,7 +85,7 @@ fn a_run_that_comes_right_after_a_killed_one_waits_for_the_member_and_completes(
     drop_in(&cluster, "ExecStopPost=/bin/sleep 2");
     let run = begin(&cluster, &["upgrade", "--yes"]);
     await_host(&cluster, "no member was stopped", |host| {
-        state(&cluster, host) != "active"
+        unit_state(&cluster, host) != "active"
     });
     kill(run);
     gets_home(&cluster);
@@ -152,7 +122,7 @@ fn what_was_there_is_put_back_where_the_new_release_does_not_come_up_and_nobody_
     let run = begin_with(&cluster, &inventory, &["upgrade", "--yes"]);
     let switched = await_host(&cluster, "no member was switched", |host| {
         cluster.lab.sh(host, "test -e /etc/etcd/gone.conf").is_ok()
-            && state(&cluster, host) == "activating"
+            && unit_state(&cluster, host) == "activating"
     });
     let killed = kill(run);
     assert_eq!(installed(&cluster, &switched), NEW);
@@ -162,7 +132,7 @@ fn what_was_there_is_put_back_where_the_new_release_does_not_come_up_and_nobody_
     let took = killed.elapsed();
     assert!(took < Duration::from_secs(60), "{took:?}");
     await_host(&cluster, "the rescue does not end", |host| {
-        host == switched && ours(&cluster, host).is_empty()
+        host == switched && litter(&cluster, host).is_empty()
     });
     let look = "cd /etc/etcd && ls -A && cat there.conf && stat -c %a there.conf";
     let files = cluster.lab.sh(&switched, look).unwrap();
@@ -202,6 +172,6 @@ fn a_release_that_dies_after_20_s_is_put_back_on_the_first_member_and_no_other_i
     for host in &hosts {
         assert_eq!(running(&cluster, host).0, OLD, "{host}");
         assert!(answers(&cluster, host), "{host}");
-        assert_eq!(ours(&cluster, host), "", "{host}");
+        assert_eq!(litter(&cluster, host), "", "{host}");
     }
 }

@@ -15,7 +15,8 @@ const LATEST: [&str; 12] = [
     "3.5.33", "3.6.14", "3.7.1",
 ];
 
-fn rig(from: &str, to: &str) -> Rig {
+/// Three members from one release to another, with what that may need acknowledged.
+pub fn rig(from: &str, to: &str) -> Rig {
     let mut rig = Rig::between(3, from, to);
     rig.acknowledged = ["NO_WAY_BACK", "V2_OFF"].map(str::to_owned).into();
     rig
@@ -68,6 +69,58 @@ async fn a_cluster_of_2_0_2_climbs_to_3_7_1_in_one_go_over_all_traps() {
     assert_eq!(stops, 3 * (12 + 2));
 }
 
+/// Gives every member keys of API 2, in its store and in its newest raft snapshot.
+fn with_v2_keys(rig: &Rig) {
+    for host in rig.sim.state().hosts.values_mut() {
+        host.v2_keys = V2Keys::Present;
+        host.raft.keys = true;
+        host.raft.snapshot = 500;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_api_2_are_deleted_before_3_6_if_that_is_acknowledged() {
+    for from in ["2.0.2", "3.5.33"] {
+        let mut rig = rig(from, "3.7.1");
+        rig.acknowledged.insert("V2_GONE".to_owned());
+        rig.sim.state().copies_stopped = true;
+        with_v2_keys(&rig);
+        climbs(&mut rig, from).await;
+        let hosts = rig.sim.state().hosts.clone();
+        assert!(hosts.values().all(|host| host.v2_keys == V2Keys::Absent));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_api_2_are_backed_up_on_every_member_before_the_first_is_deleted() {
+    let rig = rig("3.5.33", "3.6.14");
+    let position = |plan: &Plan, wanted: fn(&Action) -> bool| -> Vec<usize> {
+        let steps = plan.hops[0].steps().enumerate();
+        let found = steps.filter(|(_, (_, step))| wanted(&step.action));
+        found.map(|(at, _)| at).collect()
+    };
+    let drops: fn(&Action) -> bool = |action| matches!(action, Action::DropV2);
+    assert!(!has(&rig.plan(), drops));
+    with_v2_keys(&rig);
+    let plan = rig.plan();
+    let copies = position(&plan, |action| {
+        matches!(action, Action::TakeV2Backup { .. })
+    });
+    let dropped = position(&plan, drops);
+    let proven = position(&plan, |action| {
+        matches!(
+            action,
+            Action::ForceSnapshot {
+                without_v2: true,
+                ..
+            }
+        )
+    });
+    assert_eq!((copies.len(), dropped.len(), proven.len()), (3, 1, 3));
+    assert!(copies.iter().all(|at| *at < dropped[0]));
+    assert!(proven.iter().all(|at| *at > dropped[0]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_member_and_five_members_climb_too() {
     for members in [1, 5] {
@@ -79,7 +132,7 @@ async fn one_member_and_five_members_climb_too() {
 }
 
 /// The hops that a raft snapshot must come before, each with a log that asks for it.
-fn barriers() -> [(&'static str, &'static str, Log); 3] {
+pub fn barriers() -> [(&'static str, &'static str, Log); 3] {
     [
         (
             "3.4.45",

@@ -18,7 +18,7 @@ use runner::journal::Journal;
 use crate::engine::state;
 use crate::engine_rig::{Rig, new};
 use crate::sim::inventory;
-use crate::sim::model::Behaviour;
+use crate::sim::model::{Behaviour, Unit};
 
 #[tokio::test(start_paused = true)]
 async fn the_first_interrupt_finishes_the_member_in_hand_and_stops_at_a_safe_point() {
@@ -68,9 +68,15 @@ async fn every_command_of_a_step_comes_after_the_journal_has_its_start() {
     let engine = rig.engine();
     let journal = engine.recorder.path().to_owned();
     rig.sim.before_each(move |host, command, state| {
-        // A rescue is disarmed beside the next steps: it is part of the lock. So are logs read, which changes nothing.
-        if [observe::TITLE, HOLD_TITLE, DISARM_TITLE, READ_TITLE].contains(&command.title.as_str())
-        {
+        // A rescue is disarmed beside the next steps: it is part of the lock. Looks and logs read are no acts.
+        let no_acts = [
+            observe::TITLE,
+            LOOK_TITLE,
+            HOLD_TITLE,
+            DISARM_TITLE,
+            READ_TITLE,
+        ];
+        if no_acts.contains(&command.title.as_str()) {
             return;
         }
         let events = runner::journal::read(&journal).unwrap().events;
@@ -126,6 +132,42 @@ async fn when_the_journal_cannot_be_written_the_next_act_is_not_done() {
         "{ending:?}"
     );
     assert_eq!(rig.sim.state().violations, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_has_ended_since_it_settled_is_told_at_the_end_even_if_it_runs_again() {
+    let ends: [(Unit, bool); 2] = [
+        (
+            Unit {
+                restarts: 1,
+                ..Unit::RUNNING
+            },
+            true,
+        ),
+        (Unit::FAILED, false),
+    ];
+    for (unit, runs) in ends {
+        let mut rig = Rig::new(3);
+        // A unit is looked at when all is done, and before only where something is wrong.
+        rig.sim.before_each(move |host, command, state| {
+            if command.title == LOOK_TITLE && host == "etcd-1" {
+                let host = state.host(host);
+                host.unit = unit.clone();
+                host.process = host.process.take().filter(|_| runs);
+            }
+        });
+        let ending = rig.upgrade().await;
+        assert_eq!(ending.status, 6, "{ending:?}");
+        assert_eq!(
+            ending.summary,
+            "all 3 members run 3.5.16, but not all are well"
+        );
+        assert_eq!(
+            ending.causes[0],
+            "member `etcd-1` has ended since it settled"
+        );
+        assert!(ending.causes[1].starts_with("unit `etcd.service` on `etcd-1` is "));
+    }
 }
 
 /// Whether the snapshot was begun before any step was done.

@@ -1,8 +1,11 @@
 //! Scenarios, the simulated cluster, reporters, the command line and the layering.
 
 mod backup_plan;
+mod backup_script;
+mod backup_sweep;
 mod cli;
 mod climb;
+mod climb_sweep;
 mod engine;
 mod engine_bench;
 mod engine_locks;
@@ -13,7 +16,9 @@ mod engine_scripts;
 mod engine_stops;
 mod engine_undo;
 mod facts;
+mod findings;
 mod fleet;
+mod hostile;
 mod inventory;
 mod layering;
 mod lint;
@@ -32,6 +37,7 @@ mod rollback_sweep;
 mod scenarios;
 mod sim;
 mod sweep;
+mod sweeping;
 mod transport;
 mod undo;
 mod world;

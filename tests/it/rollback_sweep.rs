@@ -18,7 +18,8 @@ use crate::engine_rig::{Rig, new, old};
 use crate::sim::facts::facts;
 use crate::sim::inventory::UNIT_FILE;
 use crate::sim::model::State;
-use crate::sim::{FAULTS, Fault, inventory};
+use crate::sim::{Fault, inventory};
+use crate::sweeping::{cases, on_all_cores, paused};
 
 #[test]
 /// Every command fails, in four of the eight ways in turn; the next one has all of them.
@@ -147,27 +148,9 @@ fn sweep(members: usize, done: usize, stride: usize) {
         commands > 15 * done,
         "only {commands} commands: is it still a rollback?"
     );
-    let kinds =
-        |at: usize| (0..FAULTS.len()).filter(move |kind| (at + kind).is_multiple_of(stride));
-    let cases: Vec<(usize, Fault)> = (0..commands)
-        .flat_map(|at| kinds(at).map(move |kind| (at, FAULTS[kind])))
-        .collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for part in cases.chunks(cases.len().div_ceil(threads)) {
-            scope.spawn(move || {
-                for (at, fault) in part {
-                    paused(case(members, done, *at, *fault));
-                }
-            });
-        }
+    on_all_cores(&cases(commands, stride), |(at, fault)| {
+        paused(case(members, done, *at, *fault));
     });
-}
-
-fn paused<T>(work: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build();
-    runtime.unwrap().block_on(work)
 }
 
 async fn commands_of_a_clean_run(members: usize, done: usize) -> usize {

@@ -5,16 +5,13 @@
 //! printed. `RUNNER_SEED` repeats a sample.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stdout, reason = "whoever sees a failure needs the seed")]
-
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use runner::event::Ending;
 
 use crate::engine_rig::{Rig, new, old};
 use crate::sim::model::{Host, State};
 use crate::sim::{FAULTS, Fault, inventory};
+use crate::sweeping::{Chance, cases, is_exhaustive, on_all_cores, paused};
 
 type Faults = Vec<(usize, Fault)>;
 
@@ -66,37 +63,13 @@ fn every_case(members: usize) -> Vec<Vec<Faults>> {
         commands > 20 * members,
         "only {commands} commands: is it still an upgrade?"
     );
-    let at = |at: usize| FAULTS.iter().map(move |fault| vec![vec![(at, *fault)]]);
-    (0..commands).flat_map(at).collect()
+    let each = cases(commands, 1).into_iter();
+    each.map(|case| vec![vec![case]]).collect()
 }
 
-fn is_exhaustive() -> bool {
-    std::env::var("RUNNER_SWEEP").is_ok_and(|what| what == "all")
-}
-
-/// Runs cases on all cores. A case is the faults of each run until the last one, which has none.
+/// Runs cases. A case is the faults of each run until the last one, which has none.
 fn run_all(members: usize, cases: &[Vec<Faults>]) {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(runs) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    paused(case(members, runs));
-                }
-            });
-        }
-    });
-}
-
-fn paused<T>(work: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(work)
+    on_all_cores(cases, |runs| paused(case(members, runs)));
 }
 
 async fn case(members: usize, runs: &[Faults]) {
@@ -212,32 +185,5 @@ fn told_is_true(ending: &Ending, state: &State, context: &str) {
             !put_back || host.answers() == Some(&old()),
             "{context}: {told:?}"
         );
-    }
-}
-
-/// Repeatable chance (splitmix64), from `RUNNER_SEED` or a seed that is printed.
-struct Chance(u64);
-
-impl Chance {
-    fn new(what: &str) -> Self {
-        let given = std::env::var("RUNNER_SEED").ok();
-        let seed = given.map_or_else(
-            || RandomState::new().build_hasher().finish(),
-            |seed| seed.parse().expect("RUNNER_SEED is a number"),
-        );
-        println!("{what}: RUNNER_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
     }
 }

@@ -49,6 +49,10 @@ pub(super) fn words(cluster: &str, seen: &Seen) -> String {
         "client of `{cluster}`: {} writes acknowledged in {seconds:.1} s, {} lost, longest gap {} ms, {} attempts made again\n",
         seen.acknowledged, seen.lost, seen.longest_gap_ms, seen.errors
     );
+    if seen.by_api_2 > 0 {
+        use std::fmt::Write;
+        let _ = writeln!(text, "  {} of them by API 2", seen.by_api_2);
+    }
     let told = [("lost", &seen.lost_examples), ("not read", &seen.unread)];
     for (title, examples) in told {
         for example in examples {

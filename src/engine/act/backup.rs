@@ -31,8 +31,12 @@ pub const PRUNE_TITLE: &str = "prune old backups";
 ///
 /// `snapshot status` does not notice a damaged file (etcd-upgrades 4.3), so the trailing SHA-256 of the database is
 /// checked by hand. The revision must be at least what the member had before: an isolated member may be behind.
+///
+/// From 3.6 on etcdctl has no `snapshot status`, and a release may come without etcdutl; then the revision is read off the
+/// database itself, whose digest has been proved.
 const TAKE: &str = concat!(
     client!(),
+    include_str!("backup/bolt.sh"),
     r#"
 dir=$1 file=$1/$2 secs=$3
 revision() { sed -n 's/.*"revision":\([0-9][0-9]*\).*/\1/p' | head -n 1; }
@@ -69,6 +73,7 @@ else
   said=$("$etcdctl" snapshot status "$saved" -w json 2>/dev/null) || said=
 fi
 revision=$(printf '%s' "$said" | revision)
+[ -n "$revision" ] || revision=$(bolt_revision "$saved") || revision=
 [ -n "$revision" ] || die "the revision of the snapshot cannot be read"
 if [ "$revision" -lt "$least" ]; then
   # Deletions that were compacted away, and a store without keys, leave no trace in the file: then it must hold

@@ -24,6 +24,7 @@ pub fn words(action: &Action) -> String {
         Action::AwaitClusterVersion { minor } => format!("await cluster version {minor}"),
         Action::WriteKey { .. } => "write, read and delete a key of our own".to_owned(),
         Action::ForceSnapshot { above, .. } => format!("have a raft snapshot above {above} taken"),
+        Action::DropV2 => "delete all keys of API 2".to_owned(),
         Action::Rebuild(action) => crate::plan::rebuild::words(action),
     }
 }

@@ -1,5 +1,7 @@
 //! A small client of one etcd member, by the JSON gateway that every 3.x release has under one of three
-//! prefixes.
+//! prefixes, or by API 2 ([`Client::put_v2`] and others).
+
+mod v2;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -124,20 +126,6 @@ impl Client {
     pub fn read_nothing(&self) -> Result<(), String> {
         let answer = self.call("kv/range", &json!({"key": base64(b"\0nothing")}))?;
         answer.get("header").map(drop).ok_or(answer.to_string())
-    }
-
-    /// The cluster version, once the cluster has decided on one.
-    ///
-    /// # Errors
-    /// As [`Client::put`], or when it is not decided.
-    pub fn cluster_version(&self) -> Result<String, String> {
-        let url = format!("{}/version", self.endpoint);
-        let mut answer = self.agent.get(url).call().map_err(|e| e.to_string())?;
-        let text = answer.body_mut().read_to_string();
-        let value = parse(&text.map_err(|e| e.to_string())?)?;
-        let version = value.get("etcdcluster").and_then(Value::as_str);
-        let decided = version.filter(|version| version.contains('.'));
-        decided.map(str::to_owned).ok_or(value.to_string())
     }
 
     /// Makes root and, if that is another one, its own user, both with its password and all rights, and switches

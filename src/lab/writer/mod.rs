@@ -1,4 +1,7 @@
 //! The writing client: writes numbered keys all the while, and tells afterwards what became of them.
+//!
+//! A cluster of 2.x it writes to by API 2. Once every member serves API 3 it does as its users do: it reads back what it
+//! wrote, removes it, for later releases neither serve nor take it, and goes on by API 3.
 
 pub mod client;
 
@@ -13,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use self::client::{Access, Client};
 use super::tool::Cancel;
 use super::{LabError, Network};
+use crate::etcd::dialect::Dialect;
 
 /// How often a key is written.
 const PACE: Duration = Duration::from_millis(5);
@@ -27,6 +31,9 @@ const READ_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a member may refuse to be read: it may have been started a moment ago.
 const MEMBER_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often members of an old cluster are asked whether they serve API 3 by now.
+const API_PACE: Duration = Duration::from_secs(1);
+
 /// How many examples of lost keys and errors are kept.
 const EXAMPLES: usize = 5;
 
@@ -35,6 +42,8 @@ const EXAMPLES: usize = 5;
 pub struct Seen {
     /// Writes that the cluster acknowledged.
     pub acknowledged: u64,
+    /// How many of them by API 2, before all members served API 3.
+    pub by_api_2: u64,
     /// Acknowledged writes that at least one member does not have.
     pub lost: u64,
     /// Some of them, with the member's endpoint.
@@ -150,6 +159,9 @@ struct Run {
     prefix: String,
     count: Arc<AtomicU64>,
     seen: Seen,
+    api: Dialect,
+    /// The first number that was not written by API 2.
+    first: u64,
 }
 
 impl Run {
@@ -167,6 +179,8 @@ impl Run {
             prefix: format!("runner-lab/{}/", began.as_nanos()),
             count,
             seen: Seen::default(),
+            api: Dialect::V3,
+            first: 0,
         }
     }
 
@@ -175,7 +189,23 @@ impl Run {
         let begun = Instant::now();
         let mut last = begun;
         let mut number = 0;
+        if self
+            .clients
+            .iter()
+            .any(|client| client.speaks() == Ok(Dialect::V2))
+        {
+            self.api = Dialect::V2;
+        }
+        let mut asked = begun;
         while !stop.load(Ordering::Acquire) {
+            if self.api == Dialect::V2 && asked.elapsed() >= API_PACE {
+                asked = Instant::now();
+                if self.all_serve_api_3() {
+                    self.seen.longest_gap_ms = self.seen.longest_gap_ms.max(milliseconds(last));
+                    self.move_on(number);
+                    last = Instant::now();
+                }
+            }
             let due = Instant::now() + PACE;
             if self.write(number) {
                 number += 1;
@@ -192,7 +222,12 @@ impl Run {
 
     fn write(&mut self, number: u64) -> bool {
         let client = &self.clients[self.current];
-        let Err(error) = client.put(&self.key(number), &number.to_string()) else {
+        let (key, value) = (self.key(number), number.to_string());
+        let written = match self.api {
+            Dialect::V2 => client.put_v2(&key, &value),
+            Dialect::V3 => client.put(&key, &value),
+        };
+        let Err(error) = written else {
             return true;
         };
         self.seen.errors += 1;
@@ -204,15 +239,48 @@ impl Run {
         false
     }
 
+    fn all_serve_api_3(&self) -> bool {
+        let mut clients = self.clients.iter();
+        clients.all(|client| client.speaks() == Ok(Dialect::V3))
+    }
+
+    /// Leaves API 2: reads back what was written by it, and removes it.
+    fn move_on(&mut self, written: u64) {
+        self.look_for(0, written);
+        self.seen.by_api_2 = written;
+        self.first = written;
+        self.api = Dialect::V3;
+        let folder = self.prefix.clone();
+        let removed = Cancel::default().wait("API 2 removed nothing", MEMBER_PATIENCE, || {
+            let all = self.clients.iter().map(|client| client.remove_v2(&folder));
+            all.reduce(Result::or).unwrap_or(Ok(()))
+        });
+        if let Err(error) = removed {
+            self.seen.unread.push(error.to_string());
+        }
+    }
+
     fn read_back(mut self) -> Seen {
+        if self.api == Dialect::V2 {
+            self.seen.by_api_2 = self.seen.acknowledged;
+        }
+        self.look_for(self.first, self.seen.acknowledged);
+        self.seen
+    }
+
+    /// Looks for these acknowledged writes at every member.
+    fn look_for(&mut self, from: u64, until: u64) {
         let mut lost = BTreeMap::new();
         for client in &self.clients {
             let reader = Client::new(client.endpoint(), &self.access, READ_PATIENCE);
             let what = format!("the member at {} was not read", client.endpoint());
-            let read = || reader.read(&self.prefix);
+            let read = || match self.api {
+                Dialect::V2 => reader.read_v2(&self.prefix),
+                Dialect::V3 => reader.read(&self.prefix),
+            };
             match Cancel::default().wait(&what, MEMBER_PATIENCE, read) {
                 Ok(found) => {
-                    let gone = (0..self.seen.acknowledged).filter(|number| {
+                    let gone = (from..until).filter(|number| {
                         found.get(&self.key(*number)) != Some(&number.to_string())
                     });
                     lost.extend(gone.map(|number| (number, client.endpoint())));
@@ -220,12 +288,13 @@ impl Run {
                 Err(error) => self.seen.unread.push(error.to_string()),
             }
         }
-        self.seen.lost = lost.len() as u64;
-        let examples = lost.iter().take(EXAMPLES);
-        let examples =
-            examples.map(|(number, member)| format!("{} at {member}", self.key(*number)));
-        self.seen.lost_examples = examples.collect();
-        self.seen
+        self.seen.lost += lost.len() as u64;
+        let room = EXAMPLES.saturating_sub(self.seen.lost_examples.len());
+        let examples = lost.iter().take(room);
+        let examples: Vec<String> = examples
+            .map(|(number, member)| format!("{} at {member}", self.key(*number)))
+            .collect();
+        self.seen.lost_examples.extend(examples);
     }
 
     fn key(&self, number: u64) -> String {

@@ -48,18 +48,21 @@ impl Lanes<'_> {
 
     /// Restarts members with a lower count one after the other, then proves the snapshots of all.
     fn snapshots(&self) -> Vec<Wave> {
-        let seats = prepare::in_need(self.request, self.work);
-        if seats.is_empty() {
-            return Vec::new();
-        }
-        let count = prepare::count(self.request, &seats);
-        let lowered: Vec<(&Seat, Lowered)> = seats
-            .into_iter()
-            .filter_map(|seat| Some((seat, prepare::lowered(seat, count).ok()?)))
+        let lower = prepare::lower(self.request, self.work).into_iter();
+        let lowered: Vec<(&Seat, Lowered)> = lower
+            .filter_map(|(seat, lowered)| Some((seat, lowered.ok()?)))
             .collect();
+        let Some((first, _)) = lowered.first() else {
+            return Vec::new();
+        };
         let restart = lowered.iter().map(|(seat, lowered)| Wave {
             purpose: Purpose::Prepare,
             lanes: vec![self.lane(seat, self.restart(seat, lowered))],
+        });
+        let drops = prepare::drops_v2(self.request, self.work);
+        let drop = drops.then(|| Wave {
+            purpose: Purpose::Prepare,
+            lanes: vec![self.lane(first, vec![self.drop_v2()])],
         });
         let prove = lowered
             .iter()
@@ -68,7 +71,12 @@ impl Lanes<'_> {
             purpose: Purpose::Prepare,
             lanes: prove.collect(),
         };
-        restart.chain([prove]).collect()
+        restart.chain(drop).chain([prove]).collect()
+    }
+
+    fn drop_v2(&self) -> Step {
+        let gone = "the keys of API 2 are deleted; they are in the backups".to_owned();
+        self.step(Action::DropV2, Undo::Impossible(gone), limit::SNAPSHOT_S)
     }
 
     fn restart(&self, seat: &Seat, lowered: &Lowered) -> Vec<Step> {
@@ -108,6 +116,7 @@ impl Lanes<'_> {
             data_dir: seat.host.data_dir.clone(),
             key: key(seat),
             above: prepare::above(self.request),
+            without_v2: prepare::asks_for(self.request, self.work, Cure::SnapshotIfClient),
         };
         let mut steps = vec![
             self.plain(force, limit::SNAPSHOT_S),

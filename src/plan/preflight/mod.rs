@@ -70,9 +70,9 @@
 //! | `V2_BACKUP` | acknowledge | a member's v2 keys cannot be backed up while it runs |
 //! | `V2_OFF` | acknowledge | a release on the way does not serve the v2 keys that are served now |
 //! | `V2_UNKNOWN` | acknowledge | API 2 is on, and nothing could tell whether there are v2 keys |
-//! | `V2_GONE` | acknowledge, block | the v2 store has keys, and 3.6 does not start on them |
+//! | `V2_GONE` | acknowledge | the v2 store has keys, and 3.6 does not start on them: they are deleted, after a backup |
 //! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data: members get 2 minutes each |
-//! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.4 to 3.5 |
+//! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.2 to 3.3 or 3.4 to 3.5 |
 //! | `RAFT_SNAPSHOT` | note | members take a raft snapshot first: their logs hold what the next release stops at |
 //! | `SNAPSHOT_COUNT` | block | such a snapshot is needed and cannot be brought about |
 //! | `V3_WRITE` | note | a v3 write through every member is part of the hop |

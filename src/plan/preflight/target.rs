@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::etcd::Version;
 use crate::etcd::catalogue::BadPatch;
-use crate::etcd::{Minor, Version};
 use crate::plan::Finding;
 use crate::plan::files::{self, Rendered};
 use crate::plan::options::Options;
@@ -16,7 +16,6 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
     let mut findings = faults(request, work);
     findings.extend(notes(request, work));
     findings.extend(releases(request, work));
-    findings.extend(auth(request, work));
     findings.extend(partial(request, work, all));
     findings.extend(by_message(&work.template_errors));
     for seat in &work.seats {
@@ -94,21 +93,6 @@ fn releases(request: &Request, work: &Work) -> Vec<Finding> {
             .hint("add it to `[releases] source`")
         })
         .collect()
-}
-
-fn auth(request: &Request, work: &Work) -> Option<Finding> {
-    let (old, new) = (Minor::new(3, 4), Minor::new(3, 5));
-    let crosses = work.from.minor() <= old && request.target.minor() >= new;
-    let on = request.cluster.hosts.iter().any(|host| host.auth.is_some());
-    (crosses && on).then(|| {
-        Finding::acknowledge(
-            "AUTH_FREEZE",
-            &request.cluster.name,
-            "authentication is on: a user or password changed through a 3.5 member of the mixed cluster stays wrong on 3.4 members",
-        )
-        .hint("change no users, roles or passwords until the last member is done")
-        .source("etcd PR 11943")
-    })
 }
 
 fn partial(request: &Request, work: &Work, all: &[Seat]) -> Option<Finding> {
@@ -194,7 +178,13 @@ pub(super) fn drift(request: &Request) -> Vec<Finding> {
         let Some(version) = seat.version() else {
             continue;
         };
-        let rendered = files::render(seat, request.facts, &request.cluster.name, version);
+        let rendered = files::render(
+            seat,
+            request.facts,
+            &request.cluster.name,
+            version,
+            request.rules,
+        );
         for file in rendered.unwrap_or_default() {
             if file.differs(seat.facts.files.get(&file.dest)) {
                 drifting

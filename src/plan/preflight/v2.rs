@@ -123,22 +123,21 @@ fn off(work: &Work) -> Vec<Finding> {
         .collect()
 }
 
-/// Blocks right before the first release that does not start on v2 keys. Before earlier hops it is asked about: the
-/// keys may be gone by then, and if they are not, the run stops there, on a release that serves them.
+/// Keys that are deleted on the way, right before the first release that does not start on them.
 fn gone(request: &Request, work: &Work) -> Option<Finding> {
     let at = work.path.iter().position(|version| *version >= without())?;
     let version = &work.path[at];
-    let reason = format!("its v2 store has keys, and {version} does not start on them");
-    let name = &request.cluster.name;
-    let last = at.checked_sub(1).map(|before| &work.path[before]);
-    let finding = match last {
-        None => Finding::block("V2_GONE", name, reason)
-            .hint("move the v2 keys elsewhere and delete them while 3.5 runs"),
-        Some(last) => Finding::acknowledge("V2_GONE", name, reason).hint(format!(
-            "move the v2 keys elsewhere and delete them before the run comes to {version}, or it stops at {last}"
-        )),
-    };
-    Some(finding.source("etcd.io/docs/v3.6/upgrades/upgrade_3_6"))
+    let last = at
+        .checked_sub(1)
+        .map_or(&work.from, |before| &work.path[before]);
+    let reason = format!(
+        "its v2 store has keys, and {version} does not start on them: what is there when the run leaves {last} is deleted"
+    );
+    Some(
+        Finding::acknowledge("V2_GONE", &request.cluster.name, reason)
+            .hint("move the v2 keys elsewhere first; each member's v2 store is backed up before they are deleted")
+            .source("etcd.io/docs/v3.6/upgrades/upgrade_3_6"),
+    )
 }
 
 /// Members that serve API 2, or did for long enough to have a store of some size, and that could not be asked.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::etcd::Version;
-use crate::etcd::catalogue::{Cure, Hop};
+use crate::etcd::catalogue::{Cure, Floor, Hop};
 use crate::plan::prepare;
 use crate::plan::seats::{Seat, views};
 use crate::plan::upgrade::{Request, Work};
@@ -11,17 +11,13 @@ use crate::plan::{Finding, Severity};
 
 use super::names;
 
-/// The first release that tells systemd that it is ready.
-fn tells_ready() -> Version {
-    Version::new(2, 2, 0)
-}
-
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings = snapshots(request, work);
     findings.extend(writes(request, work));
     findings.extend(floors(request, work));
+    findings.extend(auth(request, work));
     findings.extend(no_way_back(request, work));
-    findings.extend(unit_type(work));
+    findings.extend(unit_type(request, work));
     findings.extend(folder_mode(request, work));
     findings.extend(behind(request, all));
     findings
@@ -60,10 +56,9 @@ fn snapshots(request: &Request, work: &Work) -> Vec<Finding> {
         .hint("it is restarted once more before the hop, with a lower `snapshot-count`, until it has taken one")
         .source(&remedy.source),
     ];
-    let count = prepare::count(request, &seats);
     let mut why: BTreeMap<String, Vec<&Seat>> = BTreeMap::new();
-    for seat in seats {
-        if let Err(reason) = prepare::lowered(seat, count) {
+    for (seat, lowered) in prepare::lower(request, work) {
+        if let Err(reason) = lowered {
             why.entry(reason).or_default().push(seat);
         }
     }
@@ -103,6 +98,38 @@ fn floors(request: &Request, work: &Work) -> Vec<Finding> {
     .collect()
 }
 
+fn has_users(request: &Request) -> bool {
+    let mut hosts = request.cluster.hosts.iter();
+    hosts.any(|host| host.auth.is_some())
+}
+
+/// What hops ask of a cluster with users: to leave them alone meanwhile, and to come from a later patch.
+fn auth(request: &Request, work: &Work) -> Vec<Finding> {
+    if !has_users(request) {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (from, hop) in hops(request, work) {
+        findings.extend(hop.auth_freeze.iter().map(|freeze| {
+            let reason = format!("authentication is on: {}", freeze.text);
+            Finding::acknowledge("AUTH_FREEZE", &request.cluster.name, reason)
+                .hint("change no users, roles or passwords until the last member is done")
+                .source(&freeze.source)
+        }));
+        let low = |floor: &&Floor| floor.when.starts_with("auth") && from < floor.source_patch;
+        findings.extend(hop.floors.iter().filter(low).map(|floor| {
+            let reason = format!(
+                "authentication is on, and before {} {} or later is asked for: with {} {}",
+                hop.to, floor.source_patch, floor.when, floor.what
+            );
+            Finding::acknowledge("SOURCE_PATCH", from.to_string(), reason)
+                .hint(format!("add {} to `[releases] source`", hop.use_source))
+                .source(&floor.source)
+        }));
+    }
+    findings
+}
+
 /// Hops that no member can be taken back from, not even while the cluster is mixed.
 fn no_way_back(request: &Request, work: &Work) -> Vec<Finding> {
     let final_ones = hops(request, work)
@@ -123,8 +150,8 @@ fn no_way_back(request: &Request, work: &Work) -> Vec<Finding> {
 }
 
 /// A unit that waits for word of etcd's readiness, and a release that never sends it.
-fn unit_type(work: &Work) -> Option<Finding> {
-    if work.to >= tells_ready() {
+fn unit_type(request: &Request, work: &Work) -> Option<Finding> {
+    if request.rules.tells_ready(&work.to) {
         return None;
     }
     let waits = |seat: &&Seat| {
@@ -141,8 +168,8 @@ fn unit_type(work: &Work) -> Option<Finding> {
             work.to
         );
         Finding::block("UNIT_TYPE", names(&seats), reason)
-            .hint("write `Type=simple` in the unit")
-            .source("tried 2.0.13, 2.1.3")
+            .hint("write `Type=simple` in the unit, or `Type={{ unit_type }}` in its template")
+            .source(&request.rules.ready().source)
     })
 }
 

@@ -65,9 +65,17 @@ pub fn words(action: &Action) -> String {
             format!("wait until every member sees cluster version {minor}")
         }
         Action::WriteKey { .. } => "write, read and delete a key of our own by API 3".to_owned(),
-        Action::ForceSnapshot { above, .. } => {
-            format!("write until the newest raft snapshot is above index {above}")
+        Action::ForceSnapshot {
+            above, without_v2, ..
+        } => {
+            let more = if *without_v2 {
+                " and holds no keys of API 2"
+            } else {
+                ""
+            };
+            format!("write until the newest raft snapshot is above index {above}{more}")
         }
+        Action::DropV2 => "delete all keys of API 2".to_owned(),
         Action::Rebuild(action) => crate::plan::rebuild::words(action),
     }
 }

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use runner::etcd::{MemberId, Version, wire};
-use runner::facts::HostFacts;
 use runner::facts::gather::{GatherError, gather};
 use runner::facts::observe::observe_host;
 use runner::facts::parse::ParseError;
+use runner::facts::{HostFacts, V2Keys};
 use runner::inventory::{FileTemplate, Host, TemplateSource};
 use runner::transport::{Command, Output, Transport, Unreachable};
 
@@ -283,4 +283,33 @@ async fn reading_leaves_every_file_folder_and_time_as_it_was() {
         answered(observe_host(&stage.shell(shell), &host, DEADLINE).await);
     }
     assert!(before == stage.listing(), "something was written");
+}
+
+#[tokio::test]
+async fn keys_in_the_newest_raft_snapshot_are_seen_where_api_2_is_not_served() {
+    let own = r#"{"Root":{"Path":"/","Children":{"0":{"Path":"/0","Children":{"version":{"Path":"/0/version","Value":"3.5.0"}}},"1":{"Path":"/1""#;
+    let key = r#","Children":{"app":{"Path":"/1/app","Value":"1"}}}}}"#;
+    let hidden = r#","Children":{"_app":{"Path":"/1/_app","Value":"1"}}}}}"#;
+    let said = r#","Value":"{\"Path\":\"/1/app\"}"}}}}"#;
+    for shell in SHELLS {
+        for (rest, wanted) in [
+            (key, V2Keys::Present),
+            (hidden, V2Keys::Absent),
+            (said, V2Keys::Absent),
+        ] {
+            let stage = Stage::new("3.5.30");
+            let page = fixture("3.5.30", "version.json");
+            let curl = format!(
+                "for url; do :; done\ncase $url in */v2/*) echo '404 page not found' ;; *) cat '{}' ;; esac",
+                page.display()
+            );
+            stage.tool("curl", &curl);
+            let log = "data/member/wal/0000000000000000-0000000000000000.wal";
+            fs::write(stage.path(log), vec![0; 64]).unwrap();
+            let snap = stage.path("data/member/snap/0000000000000002-00000000000186a1.snap");
+            fs::write(snap, format!("\u{8}{own}{rest}")).unwrap();
+            let facts = facts(&stage, shell, stage.host()).await.unwrap();
+            assert_eq!(facts.data.v2_keys, wanted, "{shell:?}: {rest}");
+        }
+    }
 }

@@ -5,12 +5,16 @@ use std::sync::OnceLock;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use runner::engine::act::backup::hex;
+use runner::engine::act::remedy;
 use runner::etcd::dialect::{self, Dialect};
 use runner::etcd::{MemberId, Version};
+use runner::facts::V2Keys;
 use runner::facts::parse::frame;
+use runner::transport::Command;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::inventory::DROP_IN;
 use super::model::State;
 
 /// The cluster's version as that release tells it.
@@ -126,7 +130,7 @@ pub fn take_v2(state: &mut State, name: &str, args: &[String]) -> Result<String,
 }
 
 /// One v3 write through that member.
-pub fn write_key(state: &mut State, name: &str) -> Result<String, String> {
+fn write_key(state: &mut State, name: &str) -> Result<String, String> {
     if !state.healthy(name) {
         return Err("Error: context deadline exceeded".to_owned());
     }
@@ -138,8 +142,32 @@ pub fn write_key(state: &mut State, name: &str) -> Result<String, String> {
     Ok(String::new())
 }
 
+/// What makes members ready for a release that does not get over their logs or stores.
+pub fn remedy(state: &mut State, name: &str, command: &Command) -> Result<String, String> {
+    match command.title.as_str() {
+        remedy::WRITE_TITLE => write_key(state, name),
+        remedy::DROP_TITLE => drop_v2(state, name),
+        _ => force_snapshot(state, name, &command.args),
+    }
+}
+
+/// Deletions are requests of API 2, in the logs of all members, and need a member that serves it.
+fn drop_v2(state: &mut State, name: &str) -> Result<String, String> {
+    let unit = state.hosts[name].files.get(DROP_IN);
+    if !unit.is_some_and(|text| text.contains("ETCD_ENABLE_V2=true")) {
+        return Err("404 page not found".to_owned());
+    }
+    state.tick();
+    let index = state.index;
+    for host in state.hosts.values_mut() {
+        host.v2_keys = V2Keys::Absent;
+        (host.raft.client, host.raft.any) = (Some(index), Some(index));
+    }
+    Ok("keys=3\n".to_owned())
+}
+
 /// Raft snapshots come from members that were started with a lower count.
-pub fn force_snapshot(state: &mut State, name: &str, args: &[String]) -> Result<String, String> {
+fn force_snapshot(state: &mut State, name: &str, args: &[String]) -> Result<String, String> {
     let above: u64 = args[8].parse().expect("an index");
     state.tick();
     let index = state.index;
@@ -151,6 +179,10 @@ pub fn force_snapshot(state: &mut State, name: &str, args: &[String]) -> Result<
         ));
     }
     host.raft.snapshot = index;
+    host.raft.keys = host.v2_keys == V2Keys::Present;
+    if host.raft.keys && args[10] == "without" {
+        return Err("the raft snapshot has keys of API 2".to_owned());
+    }
     if index <= above {
         return Err(format!(
             "the newest raft snapshot is at {index}, it must be above {above}"

@@ -64,8 +64,9 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
         backup_v2::TAKE_TITLE => eras::take_v2(state, host, args),
-        remedy::WRITE_TITLE => eras::write_key(state, host),
-        remedy::SNAPSHOT_TITLE => eras::force_snapshot(state, host, args),
+        remedy::WRITE_TITLE | remedy::SNAPSHOT_TITLE | remedy::DROP_TITLE => {
+            eras::remedy(state, host, command)
+        }
         leader::MOVE_TITLE => move_leader(state, host, args),
         engine_log::READ_TITLE => Ok(state.journal.read(host, args)),
         engine_rescue::DISARM_TITLE => {
@@ -319,7 +320,7 @@ fn start(state: &mut State, name: &str) -> String {
 fn properties(state: &State, name: &str) -> String {
     let host = &state.hosts[name];
     let unit = &host.unit;
-    let pid = if host.process.is_some() { 4242 } else { 0 };
+    let pid = host.process.as_ref().map_or(0, |_| 4242 + unit.restarts);
     format!(
         "ActiveState={}\nSubState={}\nResult=x\nMainPID={pid}\nExecMainStatus={}\nNRestarts={}\nJob=\n",
         unit.active, unit.sub, unit.status, unit.restarts

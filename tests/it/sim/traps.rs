@@ -16,6 +16,8 @@ pub struct Log {
     pub any: Option<u64>,
     /// Whether 3.0 or later has opened the data folder.
     pub opened: bool,
+    /// Whether the newest snapshot holds keys of API 2.
+    pub keys: bool,
     /// Whether it comes from 2.x and has applied no v3 write since.
     pub unwritten: bool,
 }
@@ -63,6 +65,11 @@ impl Log {
         if is(3, 6) && self.since(self.client) {
             return Some(Trap::Panics(
                 "panic: detected disallowed v2 WAL for stage --v2-deprecation=write-only",
+            ));
+        }
+        if is(3, 6) && self.keys {
+            return Some(Trap::Panics(
+                "panic: detected disallowed custom content in v2store for stage --v2-deprecation=write-only",
             ));
         }
         (is(3, 7) && self.since(self.any)).then_some(Trap::Panics(
