@@ -1,7 +1,5 @@
 //! One host: connects when first needed, limits channels, notices losses, connects again.
 
-mod verdict;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,10 +14,14 @@ use super::master::Master;
 use super::remote::{KILL_AFTER, Remote, Wrapper};
 use super::shared::Shared;
 use super::way::Way;
-use super::words::{Failure, Target};
+use super::words::Target;
 use crate::inventory::Escalation;
 use crate::secret::Secret;
 use crate::transport::{Command, Output, Sink, Stage, Unreachable};
+use connect::pause;
+
+mod connect;
+mod verdict;
 
 /// Channels of one connection. sshd's `MaxSessions` is 10 by default; two are left to others.
 const CHANNELS: usize = 8;
@@ -280,55 +282,6 @@ impl Link {
             None => Err(self.late(command, &said.master).await),
         }
     }
-
-    /// The connection, made if there is none.
-    async fn master(&self) -> Result<Arc<Master>, Unreachable> {
-        let mut slot = self.master.lock().await;
-        if let Some(master) = &*slot {
-            return Ok(Arc::clone(master));
-        }
-        let master = Arc::new(self.connect().await?);
-        *slot = Some(Arc::clone(&master));
-        Ok(master)
-    }
-
-    /// Makes the next command connect anew, unless that happened already. A master that still runs is ended with us.
-    async fn forget(&self, master: &Arc<Master>) {
-        let mut slot = self.master.lock().await;
-        if slot
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, master))
-        {
-            *slot = None;
-        }
-    }
-
-    /// Connects, again if the handshake is dropped; nothing else is worth a second attempt.
-    async fn connect(&self) -> Result<Master, Unreachable> {
-        let mut attempt = 0;
-        loop {
-            match self.connect_once().await {
-                Err(failure) if failure.is_dropped && attempt + 1 < ATTEMPTS => {
-                    tokio::time::sleep(pause(attempt)).await;
-                    attempt += 1;
-                }
-                other => return other.map_err(|failure| self.own(failure)),
-            }
-        }
-    }
-
-    async fn connect_once(&self) -> Result<Master, Failure> {
-        let through = self.way.stand(&self.shared).await?;
-        self.shared.connect(&self.target, through.as_ref()).await
-    }
-
-    /// A failure as one of this host: that of a jump host belongs to all behind it.
-    fn own(&self, failure: Failure) -> Unreachable {
-        Unreachable {
-            host: self.target.host.clone(),
-            ..failure.unreachable
-        }
-    }
 }
 
 /// Keeps the channel counted until sshd closed it too.
@@ -337,13 +290,4 @@ fn release(child: Child<Arc<Session>>, counted: Counted) {
         let _ = tokio::time::timeout(LINGER, child.wait()).await;
         drop(counted);
     });
-}
-
-/// The pause before another attempt: doubles, with some chance in it, so that hosts do not come back in step.
-fn pause(attempt: u32) -> Duration {
-    let chance = super::random_mark()
-        .ok()
-        .and_then(|mark| u64::from_str_radix(&mark[..2], 16).ok())
-        .unwrap_or(128);
-    Duration::from_millis((100 << attempt) + (100 << attempt) * chance / 256)
 }
