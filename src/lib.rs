@@ -41,7 +41,7 @@
 //! ```text
 //! Plan   { cluster, from, to, hops, on_failure, … }     plan of one cluster
 //! Hop    { from, to, waves, point_of_no_return, rules } the unit of execution; later hops are a forecast
-//! Wave   { purpose, lanes }                             waves one after the other
+//! Wave   { purpose, lanes }                             waves one after the other, the snapshot beside the staging
 //! Lane   { host, member, steps }                        lanes of a wave side by side
 //! Step   { id, action, undo, disruptive, deadline_s }   steps of a lane in order
 //! Action  what a step does, all data in it              Undo  how it is taken back, computed ahead
@@ -88,7 +88,8 @@
 //! * **One trait, [`transport::Transport`].** It is the one seam where tests plug in (the simulator). What is a closed
 //!   set is an enum.
 //! * **Few round trips.** One POSIX script a phase and host, sent on stdin, arguments as positional parameters,
-//!   secrets never in a command line. Waiting is done on the host, not across the network.
+//!   secrets never in a command line. Waiting is done on the host, not across the network. While one script runs, the
+//!   shell of the next is started: which script that will be comes on stdin.
 //! * **Frames carry their length.** Scripts print `@NAME STATUS LENGTH` and exactly so many bytes, so nothing that a
 //!   host prints can pass for our own words.
 //! * **Scripts are idempotent.** A connection that broke is made again and the script asked again; so no state of "did
@@ -111,11 +112,13 @@
 //! | --- | --- | --- |
 //! | unit | beside the code | recorded output of real etcd in `tests/fixtures`, properties with proptest |
 //! | scenarios | `tests/it/scenarios/*.toml` | inventory, facts and target in; plan or refusal out, as snapshots |
-//! | simulation | `tests/it/sim`, `tests/it/sweep.rs` | the engine on a model of hosts; every command fails once, in each way |
+//! | simulation | `tests/it/sim`, `tests/it/*sweep.rs` | the engine on a model of hosts; every command fails once, in each way |
+//! | hostile input | `tests/it/hostile` | properties of every parser of foreign text; `RUNNER_FUZZ_SECONDS` for longer |
 //! | reporters | `tests/it/reporters` | streams of events; screens at 200, 80 and 40 columns, lines, JSON |
 //! | command line | `tests/it/cli.rs`, `tests/it/readme.rs` | help, exit status, streams; README against the code |
 //! | layering | `tests/it/layering.rs` | the table above, purity, size of files |
 //! | end to end | `tests/e2e` | sshd, systemd and etcd in the [`lab`]; a client writes all the while |
+//! | chaos | `tests/e2e/chaos` | kills, power cuts and worse in every phase; a sample, or all with `RUNNER_CHAOS=all` |
 
 pub mod cli;
 pub mod commands;
