@@ -46,7 +46,7 @@ pub struct Install<'a> {
 }
 
 /// Installs the release on every member's host, starts the cluster and waits until each member answers a
-/// linearizable read and the cluster version is decided. Returns each member's endpoint, in order.
+/// linearizable read and the cluster version is that of the release. Returns each member's endpoint, in order.
 ///
 /// # Errors
 /// When a binary is missing, a host fails, or the cluster does not form in time.
@@ -63,7 +63,7 @@ pub fn start(lab: &Lab, shape: &ClusterShape, how: &Install<'_>) -> Result<Vec<S
     })?;
     let endpoints = endpoints(lab, shape)?;
     let login = access.login.take();
-    await_health_as(lab, &endpoints, &access)?;
+    await_each(lab, &endpoints, &access, Client::formed)?;
     if login.is_some() {
         refuse_old_users(how.version)?;
         access.login = login;
@@ -121,11 +121,20 @@ pub fn await_health(lab: &Lab, endpoints: &[String]) -> Result<(), LabError> {
 /// # Errors
 /// As [`await_health`].
 pub fn await_health_as(lab: &Lab, endpoints: &[String], access: &Access) -> Result<(), LabError> {
+    await_each(lab, endpoints, access, Client::well)
+}
+
+fn await_each(
+    lab: &Lab,
+    endpoints: &[String],
+    access: &Access,
+    well: impl Fn(&Client) -> Result<(), String> + Sync,
+) -> Result<(), LabError> {
     let wait = || {
         for endpoint in endpoints {
             let client = Client::new(endpoint, access, Duration::from_secs(2));
             let what = format!("the member at {endpoint} was not healthy");
-            lab.cancel.wait(&what, PATIENCE, || client.well())?;
+            lab.cancel.wait(&what, PATIENCE, || well(&client))?;
         }
         Ok(())
     };

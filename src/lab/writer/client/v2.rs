@@ -34,6 +34,21 @@ impl Client {
         Ok(())
     }
 
+    /// Whether the member is well and the cluster's version is its own: a new cluster of three or more begins at 3.0
+    /// until its members have told each other their releases.
+    ///
+    /// # Errors
+    /// As [`Self::well`].
+    pub fn formed(&self) -> Result<(), String> {
+        self.well()?;
+        match self.versions()? {
+            (version, Some(cluster)) if cluster.minor() != version.minor() => {
+                Err(format!("the cluster's version is {cluster}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes a key of API 2; `Ok` is an acknowledged write.
     ///
     /// # Errors
