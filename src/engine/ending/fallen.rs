@@ -10,7 +10,7 @@ use crate::event::{Ending, MemberState};
 use crate::inventory::{Cluster, Host};
 
 /// Why members that had settled are not what they were, if any is not: their process is gone, or is another one, for
-/// systemd has started them again. The state of one whose host cannot be asked any more becomes unknown.
+/// systemd has started them again. The state of any member whose host cannot be asked any more becomes unknown.
 ///
 /// The members are looked at all at once, when everything is done: a release that dies after some seconds is noticed if
 /// it dies before the last member is done; later than that only a longer settle notices it.
@@ -21,9 +21,9 @@ pub(super) async fn fallen(
     members: &mut [MemberState],
 ) -> Option<Vec<String>> {
     let processes = ledger.processes();
-    let looks = processes.iter().filter_map(|(name, process)| {
-        let host = cluster.host(name)?;
-        Some(async move { (host, look(engine, host, *process).await) })
+    let looks = cluster.hosts.iter().map(|host| {
+        let process = processes.get(&host.name).copied();
+        async move { (host, look(engine, host, process).await) }
     });
     let mut causes = Vec::new();
     let mut any = false;
@@ -55,7 +55,7 @@ enum Found {
 }
 
 /// Looks again, a few times, where no answer comes: one lost answer must not become a wrong last word.
-async fn look(engine: &Engine, host: &Host, process: u32) -> Found {
+async fn look(engine: &Engine, host: &Host, process: Option<u32>) -> Found {
     let mut looks = 1;
     loop {
         let look = unit::look(LOOK, &host.unit, &host.bin_dir);
@@ -66,7 +66,8 @@ async fn look(engine: &Engine, host: &Host, process: u32) -> Found {
             Err(_) => {}
             Ok(output) => {
                 let unit = Unit::parse(&output.text());
-                let is_same = unit.pid == process || !output.is_success();
+                let is_same = process.is_none_or(|process| unit.pid == process);
+                let is_same = is_same || !output.is_success();
                 return if is_same {
                     Found::Same
                 } else {
