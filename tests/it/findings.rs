@@ -8,9 +8,10 @@ use std::path::Path;
 
 use runner::etcd::{Alarm, AlarmKind, MemberId};
 use runner::facts::{Answer, FileFacts, OldRequests, SnapFacts, V2Keys};
-use runner::inventory::{Auth, TemplateSource, Templates};
+use runner::inventory::Auth;
 use runner::plan::path::Available;
 
+use crate::preflight::unit_template as template;
 use crate::world::{World, id, version};
 
 const MIB: u64 = 1024 * 1024;
@@ -105,19 +106,6 @@ fn v2(world: &mut World, keys: &V2Keys) {
     each(world, |world, name| {
         world.host(name).data.v2_keys = keys.clone();
     });
-}
-
-fn template(world: &mut World, text: &str) {
-    for host in &mut world.cluster.hosts {
-        let source = TemplateSource {
-            path: "etcd.service.j2".into(),
-            text: text.to_owned(),
-        };
-        host.templates = Templates {
-            unit: Some(source),
-            files: Vec::new(),
-        };
-    }
 }
 
 fn unit_type(world: &mut World, kind: &str) {

@@ -3,6 +3,8 @@
 mod backup_plan;
 mod backup_script;
 mod backup_sweep;
+#[path = "../e2e/common/chance.rs"]
+mod chance;
 mod cli;
 mod climb;
 mod climb_sweep;

@@ -38,7 +38,7 @@ fn blocks(world: &World, code: &str, subject: &str) -> Finding {
     finding
 }
 
-fn unit_template(world: &mut World, text: &str) {
+pub fn unit_template(world: &mut World, text: &str) {
     for host in &mut world.cluster.hosts {
         let source = TemplateSource {
             path: "etcd.service.j2".into(),

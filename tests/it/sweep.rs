@@ -8,10 +8,11 @@
 
 use runner::event::Ending;
 
+use crate::chance::Chance;
 use crate::engine_rig::{Rig, new, old};
 use crate::sim::model::{Host, State};
 use crate::sim::{FAULTS, Fault, inventory};
-use crate::sweeping::{Chance, cases, is_exhaustive, on_all_cores, paused};
+use crate::sweeping::{cases, chance, is_exhaustive, on_all_cores, paused, pick};
 
 type Faults = Vec<(usize, Fault)>;
 
@@ -33,8 +34,8 @@ fn whatever_fails_with_three_members_the_cluster_is_safe_and_a_second_upgrade_su
 fn whatever_fails_with_five_members_the_cluster_is_safe_and_a_second_upgrade_succeeds() {
     let mut cases = every_case(5);
     if !is_exhaustive() {
-        let mut chance = Chance::new("five members");
-        let sample = (0..SAMPLE).map(|_| chance.pick(&cases).clone());
+        let mut chance = chance("five members");
+        let sample = (0..SAMPLE).map(|_| pick(&mut chance, &cases).clone());
         cases = sample.collect();
     }
     run_all(5, &cases);
@@ -43,12 +44,12 @@ fn whatever_fails_with_five_members_the_cluster_is_safe_and_a_second_upgrade_suc
 /// Two faults strike the first upgrade, two more the second; the third one gets home.
 #[test]
 fn whatever_two_faults_a_run_come_together_the_cluster_is_safe_and_the_next_upgrade_succeeds() {
-    let mut chance = Chance::new("two faults a run");
+    let mut chance = chance("two faults a run");
     let each = if is_exhaustive() { 4000 } else { 120 };
     for members in [1, 3, 5] {
         let commands = paused(commands_of_a_clean_run(members));
         let mut two = || -> Faults {
-            let one = |chance: &mut Chance| (chance.below(commands), *chance.pick(&FAULTS));
+            let one = |chance: &mut Chance| (chance.below(commands), *pick(chance, &FAULTS));
             vec![one(&mut chance), one(&mut chance)]
         };
         let cases: Vec<_> = (0..each).map(|_| vec![two(), two()]).collect();

@@ -3,11 +3,10 @@
 //! `RUNNER_SWEEP=all` takes every case; without it a sweep may take a part of them. `RUNNER_SEED` repeats a sample.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stdout, reason = "whoever sees a failure needs the seed")]
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::chance::Chance;
 use crate::sim::{FAULTS, Fault};
 
 /// Whether every case is wanted.
@@ -47,29 +46,13 @@ pub fn paused<T>(work: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(work)
 }
 
-/// Repeatable chance (splitmix64), from `RUNNER_SEED` or a seed that is printed.
-pub struct Chance(u64);
+/// Repeatable chance, from `RUNNER_SEED` or a seed that is printed.
+pub fn chance(what: &str) -> Chance {
+    let given = std::env::var("RUNNER_SEED").ok();
+    Chance::new(&format!("{what}: RUNNER_SEED"), given)
+}
 
-impl Chance {
-    pub fn new(what: &str) -> Self {
-        let given = std::env::var("RUNNER_SEED").ok();
-        let seed = given.map_or_else(
-            || RandomState::new().build_hasher().finish(),
-            |seed| seed.parse().expect("RUNNER_SEED is a number"),
-        );
-        println!("{what}: RUNNER_SEED={seed}");
-        Self(seed)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
-    }
-
-    pub fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
-    }
+/// One of the list.
+pub fn pick<'a, T>(chance: &mut Chance, list: &'a [T]) -> &'a T {
+    &list[chance.below(list.len())]
 }

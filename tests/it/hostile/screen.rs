@@ -1,7 +1,5 @@
 //! What a host prints can neither move the terminal nor make an event that was not.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -13,25 +11,7 @@ use runner::report::summary;
 use runner::report::text::{Paint, tame};
 
 use super::damage::fuzz;
-
-/// A writer that tests can read.
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Buffer {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use crate::reporters::Buffer;
 
 /// What a host might say.
 fn saying() -> impl Strategy<Value = String> {
