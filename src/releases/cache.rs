@@ -183,13 +183,10 @@ impl<'a> Cache<'a> {
         if record.format != FORMAT || record.version != *self.version || record.arch != self.arch {
             return Err(name("has the record of something else"));
         }
-        let wanted = super::binaries_of(self.version);
-        if !record
-            .binaries
-            .keys()
-            .map(String::as_str)
-            .eq(wanted.iter().copied())
-        {
+        let names = super::binaries_of(self.version);
+        let lacks = |name: &&str| super::is_needed(name) && !record.binaries.contains_key(*name);
+        let is_odd = |name: &String| !names.contains(&name.as_str());
+        if names.iter().any(lacks) || record.binaries.keys().any(is_odd) {
             return Err(name("does not record the binaries of this release"));
         }
         for (binary, recorded) in &record.binaries {

@@ -21,7 +21,8 @@
 //!
 //! The SHA-256 of each archive against `sha256sums` (a line that is missing is an error), the archive's own check
 //! sums to its last byte, that the binaries are there, are ELF for the architecture, and, where this machine can run
-//! them, that they report the version that they were found under. `etcdutl` is asked for from 3.5 on.
+//! them, that they report the version that they were found under. `etcdutl`, which releases have from 3.5 on, may be
+//! left out: what it does here is done by hand then, and a restore at 3.6 and later, which is not, says so.
 //!
 //! `sha256sums` that equals [`DEFAULT_SHA256SUMS`] says nothing about a local source and is not fetched for one;
 //! any other is used for every source. The name in a line may have folders before it, such as `3.5.16/etcd`, as long
@@ -137,13 +138,18 @@ pub enum Progress<'a> {
 /// Whoever is told of progress.
 pub type Watch<'a> = dyn Fn(Progress<'_>) + 'a;
 
-/// The binaries that a release of this version must have.
+/// The binaries of a release of this version; those that are [needed](is_needed) must be there.
 pub fn binaries_of(version: &Version) -> &'static [&'static str] {
     if version.minor() < Minor::new(3, 5) {
         &["etcd", "etcdctl"]
     } else {
         &["etcd", "etcdctl", "etcdutl"]
     }
+}
+
+/// Whether a release without this binary is none. `etcdutl` only works on files.
+fn is_needed(binary: &str) -> bool {
+    binary != "etcdutl"
 }
 
 /// The architecture of this machine, if etcd is released for it.
