@@ -35,11 +35,6 @@ impl Request {
         self.method != "PUT" || !own
     }
 
-    /// Whether it leaves a key of a client in the store.
-    pub fn sets_a_key(&self) -> bool {
-        matches!(self.method.as_str(), "PUT" | "POST") && self.path.starts_with("/1/")
-    }
-
     /// Whether it sets a version of the cluster up to 3.0: the change from 2.x, which 3.5 does not get over.
     pub fn is_change_from_2(&self) -> bool {
         let set = self.value.parse::<Version>().ok();

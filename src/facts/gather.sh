@@ -187,7 +187,8 @@ kept() {
 
 # The last requests of API 2 of each kind in the log from the newest raft snapshot on, as the bytes around them: releases
 # from 3.5 on stop at some of them. Kinds: `line`, changes of the cluster's version; `client`, what clients and health
-# probes left; `any`. In a log of 64 MB this takes a third of a second, so only releases that care are asked.
+# probes left; `set` and `gone`, what clients wrote and deleted; `any`. In a log of 64 MB this takes half a second, so
+# only releases that care are asked.
 describe_log() {
   case $installed in 3.[456].*) ;; *) return 0 ;; esac
   log_dir=$(log_dir_in_use)
@@ -219,10 +220,14 @@ log_dir_in_use() {
 old_requests() {
   method=$(printf '\022(\006DELETE|\004POST|\004QGET|\004SYNC)\032')
   put=$(printf '\022\003PUT\032')
+  set=$(printf '\022(\003PUT|\004POST)\032(.|..)/1')
+  gone=$(printf '\022\006DELETE\032(.|..)/1')
   printf '%s' "$segments" | while IFS= read -r segment; do
     [ -f "$segment" ] || return 1
     old_request line "$segment" 8 '/0/version' || return 1
     old_request client "$segment" 1 "$method|$put(.|..)/1" || return 1
+    old_request set "$segment" 1 "$set" || return 1
+    old_request gone "$segment" 1 "$gone" || return 1
     old_request any "$segment" 1 "$method|$put" || return 1
   done
 }

@@ -17,36 +17,33 @@ pub(super) fn keys(frames: &Frames, snap: u64) -> V2Keys {
     match (stored(store.as_deref(), frames, snap), check, listing) {
         (Some(known), ..) | (None, Some(known), _) => known,
         (None, None, Some(_)) => V2Keys::Unknown(
-            "API 2 is not served, its log holds requests of it, and no etcdutl 3.5 is installed"
+            "API 2 is not served, keys were deleted since the newest raft snapshot, and no etcdutl 3.5 is installed"
                 .to_owned(),
         ),
         (None, None, None) => V2Keys::default(),
     }
 }
 
-/// What the newest raft snapshot had, unless requests in the log behind it may have changed that. The last of them tells
-/// too, if it has set a key.
+/// What the newest raft snapshot had and what clients did since. Reads change nothing. A deletion behind all that was
+/// written may have left keys or none.
 fn stored(store: Option<&str>, frames: &Frames, snap: u64) -> Option<V2Keys> {
     let log = frames.get("log.old").filter(|log| log.status == 0)?;
     let text = log.text();
-    let lines = text.lines().filter_map(|line| line.strip_prefix("client "));
-    let mut since = Vec::new();
-    for line in lines {
-        let found = Request::find(&bytes(line));
-        if found.is_empty() {
-            return None;
+    let last = |kind: &str| -> Option<u64> {
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        let mut last = snap;
+        for (_, hex) in lines.filter(|(of, _)| *of == kind) {
+            // Bytes that cannot be read as a request may be one of any index.
+            let found = Request::find(&bytes(hex));
+            last = last.max(found.iter().map(|one| one.index).max()?);
         }
-        since.extend(
-            found
-                .into_iter()
-                .filter(|one| one.index > snap && one.is_of_a_client()),
-        );
-    }
-    let last = since.iter().max_by_key(|one| one.index);
-    match (last, store?.trim()) {
-        (None, "keys") => Some(V2Keys::Present),
-        (None, "none") => Some(V2Keys::Absent),
-        (Some(last), _) if last.sets_a_key() => Some(V2Keys::Present),
+        Some(last)
+    };
+    match (last("set")?, last("gone")?, store?.trim()) {
+        (set, gone, _) if set > gone => Some(V2Keys::Present),
+        (_, gone, _) if gone > snap => None,
+        (_, _, "keys") => Some(V2Keys::Present),
+        (_, _, "none") => Some(V2Keys::Absent),
         _ => None,
     }
 }
@@ -70,7 +67,8 @@ pub(super) fn old_requests(frames: &Frames, with_snap: bool) -> OldRequests {
         let (last, wanted): (_, fn(&Request) -> bool) = match kind {
             "line" => (&mut from_2, Request::is_change_from_2),
             "client" => (&mut client, Request::is_of_a_client),
-            _ => (&mut any, |_| true),
+            "any" => (&mut any, |_| true),
+            _ => continue,
         };
         let found = Request::find(&bytes(hex));
         if found.is_empty() {
@@ -133,18 +131,26 @@ mod tests {
         keys(&Frames::parse(text.as_bytes()).unwrap(), 0)
     }
 
-    /// What is known of a store of which the newest raft snapshot says this, with these requests at index 8.
+    /// What is known of a store of which the newest raft snapshot says this, with these requests from index 8 on.
     fn of_snapshot(says: &str, snap: u64, requests: &[(&str, &str)]) -> V2Keys {
         let hex = |text: &str| -> String {
             let pairs: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
             pairs.concat()
         };
         let field = |key: &str, text: &str| format!("{key}{:02x}{}", text.len(), hex(text));
-        let line = |(method, path): &(&str, &str)| {
+        let line = |(at, (method, path)): (usize, &(&str, &str))| {
+            let kind = match *method {
+                "DELETE" => "gone",
+                "PUT" | "POST" => "set",
+                _ => "client",
+            };
             let (method, path) = (field("12", method), field("1a", path));
-            format!("client 08001002180822390884c28a8a9bbfa8ec76{method}{path}2800\n")
+            format!(
+                "{kind} 0800100218{:02x}22390884c28a8a9bbfa8ec76{method}{path}2800\n",
+                8 + at
+            )
         };
-        let lines: String = requests.iter().map(line).collect();
+        let lines: String = requests.iter().enumerate().map(line).collect();
         let frames = [
             frame("v2.keys", 0, "404 page not found\n"),
             frame("v2.snap", 0, says),
@@ -155,14 +161,30 @@ mod tests {
 
     #[test]
     fn where_api_2_is_not_served_the_newest_raft_snapshot_and_the_log_behind_it_tell() {
-        assert_eq!(of_snapshot("keys\n", 7, &[]), V2Keys::Present);
-        assert_eq!(of_snapshot("none\n", 7, &[]), V2Keys::Absent);
-        let put = [("PUT", "/1/a")];
-        assert_eq!(of_snapshot("none\n", 7, &put), V2Keys::Present);
-        assert_eq!(of_snapshot("none\n", 8, &put), V2Keys::Absent);
-        for other in [("QGET", "/"), ("DELETE", "/1/a")] {
-            let known = of_snapshot("keys\n", 7, &[other]);
-            assert!(matches!(known, V2Keys::Unknown(_)), "{other:?}: {known:?}");
+        let (put, read, delete) = (("PUT", "/1/a"), ("QGET", "/1/a"), ("DELETE", "/1/a"));
+        for (says, snap, requests, known) in [
+            ("keys\n", 7, &[][..], V2Keys::Present),
+            ("none\n", 7, &[], V2Keys::Absent),
+            ("none\n", 7, &[put], V2Keys::Present),
+            ("none\n", 8, &[put], V2Keys::Absent),
+            // A health probe or a reading client comes last.
+            ("none\n", 7, &[put, read], V2Keys::Present),
+            ("keys\n", 7, &[read], V2Keys::Present),
+            ("none\n", 7, &[read], V2Keys::Absent),
+            ("keys\n", 7, &[delete, put], V2Keys::Present),
+        ] {
+            assert_eq!(
+                of_snapshot(says, snap, requests),
+                known,
+                "{says} {requests:?}"
+            );
+        }
+        for requests in [&[delete][..], &[put, delete], &[put, delete, read]] {
+            let known = of_snapshot("keys\n", 7, requests);
+            assert!(
+                matches!(known, V2Keys::Unknown(_)),
+                "{requests:?}: {known:?}"
+            );
         }
     }
 
