@@ -35,6 +35,7 @@ pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostF
         unit: unit(frames)?,
         data: DataFacts {
             v2_keys: v2::keys(frames, data.snap.map_or(0, |snap| snap.index)),
+            v2_users: v2::has_users(&frames.text("v2.users")),
             old_requests: v2::old_requests(frames, data.snap.is_some()),
             ..data
         },

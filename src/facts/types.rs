@@ -121,6 +121,9 @@ pub struct DataFacts {
     /// Whether the v2 store has keys.
     #[serde(default)]
     pub v2_keys: V2Keys,
+    /// Whether API 2 is served and asks its clients who they are: its own users, who are not those of API 3.
+    #[serde(default)]
+    pub v2_users: bool,
     /// Requests of API 2 in the log.
     #[serde(default)]
     pub old_requests: OldRequests,

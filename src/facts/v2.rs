@@ -103,6 +103,12 @@ fn listed(text: &str) -> Option<V2Keys> {
     })
 }
 
+/// The page `/v2/auth/enable`: `{"enabled":true}`.
+pub(super) fn has_users(page: &str) -> bool {
+    let page: String = page.chars().filter(|c| !c.is_whitespace()).collect();
+    page.contains(r#""enabled":true"#)
+}
+
 /// The words of `etcdutl check v2store`, the same with whatever status (etcd-upgrades 1.4e).
 fn checked(text: &str) -> V2Keys {
     if text.contains("No custom content found") {
@@ -194,6 +200,14 @@ mod tests {
         assert_eq!(read(&[("v2.keys", begun)]), V2Keys::Present);
         let empty = r#"{"action":"get","node":{"dir":true}}"#;
         assert_eq!(read(&[("v2.keys", empty)]), V2Keys::Absent);
+    }
+
+    /// As 3.3.25 answered; 2.0 has no such page.
+    #[test]
+    fn users_of_api_2_are_there_once_they_are_switched_on() {
+        assert!(has_users("{\"enabled\":true}\n"));
+        assert!(!has_users("{\"enabled\":false}\n"));
+        assert!(!has_users("404 page not found\n"));
     }
 
     #[test]

@@ -221,18 +221,21 @@ fn work<'a>(request: &Request<'a>) -> Result<Work<'a>, Vec<Finding>> {
     Ok(work)
 }
 
+/// Renders the files of all hosts in turn. Those of later hops are forecasts, too: a template that cannot be rendered for
+/// one of them is found before the first.
 pub(super) fn render(request: &Request, work: &mut Work) {
+    let (facts, cluster) = (request.facts, &request.cluster.name);
     for seat in &work.seats {
         let host = &seat.host.name;
-        match files::render(
-            seat,
-            request.facts,
-            &request.cluster.name,
-            &work.to,
-            request.rules,
-        ) {
-            Ok(files) => {
-                work.files.insert(host.clone(), files);
+        let all = work.path.iter().map(|version| {
+            let files = files::render(seat, facts, cluster, version, request.rules);
+            files.map(|files| (version, files))
+        });
+        match all.collect::<Result<Vec<_>, _>>() {
+            Ok(all) => {
+                let to = all.into_iter().find(|(version, _)| **version == work.to);
+                work.files
+                    .extend(to.map(|(_, files)| (host.clone(), files)));
             }
             Err(errors) => work
                 .template_errors

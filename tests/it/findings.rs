@@ -108,6 +108,12 @@ fn v2(world: &mut World, keys: &V2Keys) {
     });
 }
 
+fn v2_users(world: &mut World) {
+    each(world, |world, name| {
+        world.host(name).data.v2_users = true;
+    });
+}
+
 fn unit_type(world: &mut World, kind: &str) {
     each(world, |world, name| {
         kind.clone_into(&mut world.host(name).unit.kind);
@@ -305,6 +311,8 @@ fn hops() -> Vec<Row> {
         ("V2_UNKNOWN", "3.3.25", "3.4.23", |world| {
             v2(world, &V2Keys::Unknown("asked in vain".to_owned()));
         }),
+        ("V2_USERS", "2.3.8", "3.0.17", v2_users),
+        ("V2_USERS", "3.5.33", "3.6.14", v2_users),
         ("V2_GONE", "3.5.33", "3.6.14", |world| {
             v2(world, &V2Keys::Present);
         }),

@@ -191,6 +191,29 @@ fn a_rendered_variable_of_systemd_is_noted_and_left_out_of_the_check() {
 }
 
 #[test]
+fn each_release_on_the_way_is_shown_what_the_template_makes_for_it() {
+    let told = |text: &str| {
+        let mut world = World::healthy(3, "3.4.45", "3.6.14");
+        unit_template(&mut world, text);
+        let findings = world.plan().findings;
+        let of = |code: &str| findings.iter().find(|one| one.code == code).cloned();
+        (of("FLAG_REMOVED"), of("TEMPLATE"))
+    };
+    let flag = "[Service]\nExecStart={{ bin_dir }}/etcd --enable-v2=true\n";
+    let (removed, _) = told(flag);
+    assert!(removed.unwrap().reason.contains("3.6.14 does not start"));
+    let fitted = "[Service]\nExecStart={{ bin_dir }}/etcd {% if release.minor <= 5 %}--enable-v2=true{% endif %}\n";
+    assert_eq!(told(fitted), (None, None));
+    let (_, broken) = told(&format!(
+        "{fitted}# {{% if release.minor == 6 %}}{{{{ vars.nothing }}}}{{% endif %}}\n"
+    ));
+    assert!(
+        broken.unwrap().reason.contains("nothing"),
+        "found two hops ahead"
+    );
+}
+
+#[test]
 fn a_file_that_could_not_be_put_back_blocks() {
     let mut world = world();
     world.chosen = BTreeSet::from(["etcd-2".to_owned()]);

@@ -71,6 +71,7 @@
 //! | `V2_OFF` | acknowledge | a release on the way does not serve the v2 keys that are served now |
 //! | `V2_UNKNOWN` | acknowledge | API 2 is on, and nothing could tell whether there are v2 keys |
 //! | `V2_GONE` | acknowledge | the v2 store has keys, and 3.6 does not start on them: they are deleted, after a backup |
+//! | `V2_USERS` | block | API 2's own users are switched on, below 3.0 or on the way to 3.6 |
 //! | `SIZE_WARN` | warn, acknowledge | over 50 MB, or 100 MB and more, of v2 data: members get 2 minutes each |
 //! | `AUTH_FREEZE` | acknowledge | authentication is on across 3.2 to 3.3 or 3.4 to 3.5 |
 //! | `RAFT_SNAPSHOT` | note | members take a raft snapshot first: their logs hold what the next release stops at |

@@ -4,51 +4,75 @@ use std::collections::BTreeMap;
 
 use crate::etcd::Version;
 use crate::etcd::catalogue::{Catalogue, Conflict, DroppedEnv, Effect, Refusal, RefusedFlag};
+use crate::plan::files::{self, Rendered};
 use crate::plan::options::{Options, yaml_keys, yaml_kinds};
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
 use crate::plan::{Finding, Severity};
 
-type Keys = BTreeMap<String, String>;
+/// A release on the way, and what the member will be started with there.
+struct Start<'a> {
+    version: &'a Version,
+    options: Options,
+    /// The configuration file in effect, if its text is known: rendered, or read on the host.
+    config: Option<String>,
+}
 
 pub(super) fn findings(request: &Request, work: &Work) -> Vec<Finding> {
     work.seats
         .iter()
         .flat_map(|seat| {
-            let options = Options::of(seat, work.files_of(seat));
-            let file = config(seat, work, &options);
-            let mut findings = way(request, work, seat, &options, file.as_ref());
-            findings.extend(types(request, work, seat, &options));
-            findings.extend(urls(request, work, seat, &options));
-            findings.extend(unseen(seat, &options, file.is_some()));
+            let starts: Vec<Start> = work
+                .path
+                .iter()
+                .map(|version| start(request, work, seat, version))
+                .collect();
+            let mut findings = way(request, seat, &starts);
+            findings.extend(types(request, seat, &starts));
+            findings.extend(urls(request, seat, &starts));
+            findings.extend(starts.first().iter().flat_map(|first| unseen(seat, first)));
             findings
         })
         .collect()
 }
 
-/// The keys of the configuration file in effect, if it is known here.
-fn config(seat: &Seat, work: &Work, options: &Options) -> Option<Keys> {
-    config_text(seat, work, options).map(yaml_keys)
+/// Files of templates are rendered anew for each release, so that each is judged by its own.
+fn start<'a>(request: &Request, work: &Work, seat: &Seat, version: &'a Version) -> Start<'a> {
+    let later = (*version != work.to).then(|| {
+        let (facts, cluster) = (request.facts, &request.cluster.name);
+        files::render(seat, facts, cluster, version, request.rules)
+    });
+    let rendered = match &later {
+        Some(Ok(rendered)) => rendered.as_slice(),
+        // What cannot be rendered has a finding of its own.
+        Some(Err(_)) | None => work.files_of(seat),
+    };
+    let options = Options::of(seat, rendered);
+    let config = config_text(seat, rendered, &options).map(str::to_owned);
+    Start {
+        version,
+        options,
+        config,
+    }
 }
 
 /// The text of the configuration file in effect: rendered, or read on the host.
-fn config_text<'a>(seat: &'a Seat, work: &'a Work, options: &Options) -> Option<&'a str> {
+fn config_text<'a>(seat: &'a Seat, rendered: &'a [Rendered], options: &Options) -> Option<&'a str> {
     let path = options.config_file()?;
-    let rendered = work.files_of(seat).iter().find(|file| file.dest == path);
-    match rendered {
+    match rendered.iter().find(|file| file.dest == path) {
         Some(file) => Some(&file.text),
         None => seat.facts.files.get(path)?.text.as_deref(),
     }
 }
 
 /// Keys of the configuration file whose type a release on the way refuses.
-fn types(request: &Request, work: &Work, seat: &Seat, options: &Options) -> Vec<Finding> {
-    let Some(text) = config_text(seat, work, options) else {
-        return Vec::new();
-    };
-    let kinds = yaml_kinds(text);
+fn types(request: &Request, seat: &Seat, starts: &[Start]) -> Vec<Finding> {
     let mut told: BTreeMap<&str, Finding> = BTreeMap::new();
-    for version in &work.path {
+    for start in starts {
+        let (version, kinds) = (
+            start.version,
+            yaml_kinds(start.config.as_deref().unwrap_or_default()),
+        );
         for rule in request.rules.refused_yaml_types(version) {
             if kinds.get(&rule.key) != Some(&rule.refuses.as_str()) {
                 continue;
@@ -68,12 +92,13 @@ fn types(request: &Request, work: &Work, seat: &Seat, options: &Options) -> Vec<
 }
 
 /// Addresses that a release on the way does not start with.
-fn urls(request: &Request, work: &Work, seat: &Seat, options: &Options) -> Vec<Finding> {
+fn urls(request: &Request, seat: &Seat, starts: &[Start]) -> Vec<Finding> {
     let mut told: BTreeMap<String, Finding> = BTreeMap::new();
-    for version in &work.path {
+    for start in starts {
+        let version = start.version;
         for rule in request.rules.refused_hosts(version) {
             for key in &rule.keys {
-                let Some(value) = setting(seat, work, options, key) else {
+                let Some(value) = start.setting(key) else {
                     continue;
                 };
                 let Some(url) = value.split(',').find(|url| rule.refuses(url)) else {
@@ -95,16 +120,10 @@ fn urls(request: &Request, work: &Work, seat: &Seat, options: &Options) -> Vec<F
 }
 
 /// What each release on the way says to the options; the same thing is told once.
-fn way(
-    request: &Request,
-    work: &Work,
-    seat: &Seat,
-    options: &Options,
-    file: Option<&Keys>,
-) -> Vec<Finding> {
+fn way(request: &Request, seat: &Seat, starts: &[Start]) -> Vec<Finding> {
     let mut told = BTreeMap::new();
-    for version in &work.path {
-        for (what, finding) in one(request.rules, version, seat, options, file) {
+    for start in starts {
+        for (what, finding) in one(request.rules, seat, start) {
             told.entry(what).or_insert(finding);
         }
     }
@@ -113,20 +132,14 @@ fn way(
 
 /// Findings of one release by the option they are about. With a configuration file etcd takes nothing from its
 /// environment; its command line is parsed all the same.
-fn one(
-    rules: &Catalogue,
-    version: &Version,
-    seat: &Seat,
-    options: &Options,
-    file: Option<&Keys>,
-) -> Vec<(String, Finding)> {
-    let host = &seat.host.name;
+fn one(rules: &Catalogue, seat: &Seat, start: &Start) -> Vec<(String, Finding)> {
+    let (host, version, options) = (&seat.host.name, start.version, &start.options);
     let flags = rules.refused_flags(version, &options.args).into_iter();
     let mut found: Vec<_> = flags
         .map(|flag| (flag.flag.clone(), refused(host, version, &flag)))
         .collect();
-    if let Some(keys) = file {
-        let dropped = rules.dropped_keys(version, keys).into_iter();
+    if let Some(keys) = start.keys() {
+        let dropped = rules.dropped_keys(version, &keys).into_iter();
         found.extend(dropped.map(|key| {
             (
                 key.name.clone(),
@@ -209,15 +222,28 @@ fn shadowed(host: &str, version: &Version, both: &Conflict) -> Finding {
         .source(&both.source)
 }
 
-/// The value of an option that etcd will be started with, wherever it stands.
-pub(super) fn setting(seat: &Seat, work: &Work, options: &Options, name: &str) -> Option<String> {
-    match config(seat, work, options) {
-        Some(keys) => keys.get(name).cloned(),
-        None => options.get(name).map(str::to_owned),
+impl Start<'_> {
+    /// The keys of the configuration file.
+    fn keys(&self) -> Option<BTreeMap<String, String>> {
+        self.config.as_deref().map(yaml_keys)
+    }
+
+    /// The value of an option, wherever it stands.
+    fn setting(&self, name: &str) -> Option<String> {
+        match self.keys() {
+            Some(mut keys) => keys.remove(name),
+            None => self.options.get(name).map(str::to_owned),
+        }
     }
 }
 
-fn unseen(seat: &Seat, options: &Options, seen: bool) -> Vec<Finding> {
+/// The value of an option that etcd will be started with after this hop.
+pub(super) fn setting(request: &Request, work: &Work, seat: &Seat, name: &str) -> Option<String> {
+    start(request, work, seat, &work.to).setting(name)
+}
+
+fn unseen(seat: &Seat, start: &Start) -> Vec<Finding> {
+    let options = &start.options;
     let words = (!options.unknown.is_empty()).then(|| {
         let reason = format!(
             "`{}` is filled in by systemd and is not checked here",
@@ -225,7 +251,8 @@ fn unseen(seat: &Seat, options: &Options, seen: bool) -> Vec<Finding> {
         );
         Finding::note("ARGS_UNKNOWN", &seat.host.name, reason)
     });
-    let file = options.config_file().filter(|_| !seen).map(|path| {
+    let path = options.config_file().filter(|_| start.config.is_none());
+    let file = path.map(|path| {
         let reason =
             format!("etcd reads `{path}`, which no template makes: its keys are not checked");
         Finding::note("CONFIG_UNSEEN", &seat.host.name, reason)

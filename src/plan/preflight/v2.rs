@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::etcd::Version;
 use crate::etcd::dialect::V2Backup;
 use crate::facts::V2Keys;
-use crate::plan::options::Options;
 use crate::plan::seats::Seat;
 use crate::plan::upgrade::{Request, Work};
 use crate::plan::v2::{self, Basis, HUGE_BYTES, LARGE_BYTES, LARGE_SETTLE_S};
@@ -22,16 +21,17 @@ fn without() -> Version {
 
 pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = size(request).into_iter().collect();
+    findings.extend(users(request, work, all));
     let basis = Basis::of(request, work);
     if v2::is_saved(request.facts) {
         findings.extend(unsaved(&basis, all));
     }
     if v2::found(request.facts) {
         findings.push(saved(&basis, all));
-        findings.extend(off(work));
+        findings.extend(off(request, work));
         findings.extend(gone(request, work));
     } else {
-        findings.extend(unknown(work));
+        findings.extend(unknown(request, work));
     }
     findings
 }
@@ -94,11 +94,10 @@ fn unsaved(basis: &Basis, all: &[Seat]) -> Vec<Finding> {
 }
 
 /// The first release on the way that does not serve API 2 with the options in effect, where it is served now.
-fn off(work: &Work) -> Vec<Finding> {
+fn off(request: &Request, work: &Work) -> Vec<Finding> {
     let mut found: BTreeMap<String, Vec<&Seat>> = BTreeMap::new();
     for seat in &work.seats {
-        let options = Options::of(seat, work.files_of(seat));
-        let set = setting(seat, work, &options, "enable-v2");
+        let set = setting(request, work, seat, "enable-v2");
         let quiet =
             |version: &&Version| !v2::serves(version, set.as_deref()) && **version < without();
         let served = seat
@@ -141,14 +140,13 @@ fn gone(request: &Request, work: &Work) -> Option<Finding> {
 }
 
 /// Members that serve API 2, or did for long enough to have a store of some size, and that could not be asked.
-fn unknown(work: &Work) -> Vec<Finding> {
+fn unknown(request: &Request, work: &Work) -> Vec<Finding> {
     let mut found = Vec::new();
     for seat in &work.seats {
         let V2Keys::Unknown(why) = &seat.facts.data.v2_keys else {
             continue;
         };
-        let options = Options::of(seat, work.files_of(seat));
-        let set = setting(seat, work, &options, "enable-v2");
+        let set = setting(request, work, seat, "enable-v2");
         if seat
             .version()
             .is_some_and(|now| v2::serves(now, set.as_deref()))
@@ -162,6 +160,26 @@ fn unknown(work: &Work) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// API 2's own users, where it is the API that members are asked through, and where 3.6 does not start on them.
+fn users(request: &Request, work: &Work, all: &[Seat]) -> Option<Finding> {
+    let having: Vec<&Seat> = all.iter().filter(|seat| seat.facts.data.v2_users).collect();
+    let ends = work.path.iter().find(|version| **version >= without());
+    let why = match ends {
+        _ if v2::is_all(request.facts) => {
+            "an upgrade asks and writes by that API as nobody".to_owned()
+        }
+        Some(version) => format!("{version} does not start on what they are kept in"),
+        None => return None,
+    };
+    let of_all = of(having.len(), all.len(), "members");
+    (!having.is_empty()).then(|| {
+        let reason = format!("API 2 has its own users switched on, say {of_all}, 0 may: {why}");
+        Finding::block("V2_USERS", names(&having), reason)
+            .hint("`etcdctl auth disable` by API 2 first, and remove its users and roles before 3.6: from there on only those of API 3 are left")
+            .source("etcd.io/docs/v2.3/auth_api; server/etcdserver/api/membership/storev2.go")
+    })
 }
 
 fn size(request: &Request) -> Option<Finding> {
