@@ -30,7 +30,11 @@ nul_lines() { tr '\000\n' '\n\001' <"$1"; }
 
 etcd_variables() { nul_lines "$1" | grep '^ETCD_'; }
 
-opened() { ls -l "/proc/$1/fd" | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p' | head -n 1; }
+# By the database, or the log: 2.x has no database.
+opened() {
+  ls -l "/proc/$1/fd" | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p
+    s|.* -> \(/.*\)/member/wal/[0-9a-f-]*\.wal$|\1|p' | head -n 1
+}
 
 # The value of an option: a flag wins over the variable.
 option() {
