@@ -18,6 +18,9 @@ use super::tool::Cancel;
 use super::{LabError, Network};
 use crate::etcd::dialect::Dialect;
 
+/// Where all keys lie; with API 2 it is a folder, of which nothing may be left for releases that do not take it.
+const FOLDER: &str = "runner-lab";
+
 /// How often a key is written.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -176,7 +179,7 @@ impl Run {
             clients: clients.collect(),
             access,
             current: 0,
-            prefix: format!("runner-lab/{}/", began.as_nanos()),
+            prefix: format!("{FOLDER}/{}/", began.as_nanos()),
             count,
             seen: Seen::default(),
             api: Dialect::V3,
@@ -250,9 +253,8 @@ impl Run {
         self.seen.by_api_2 = written;
         self.first = written;
         self.api = Dialect::V3;
-        let folder = self.prefix.clone();
         let removed = Cancel::default().wait("API 2 removed nothing", MEMBER_PATIENCE, || {
-            let all = self.clients.iter().map(|client| client.remove_v2(&folder));
+            let all = self.clients.iter().map(|client| client.remove_v2(FOLDER));
             all.reduce(Result::or).unwrap_or(Ok(()))
         });
         if let Err(error) = removed {
