@@ -15,6 +15,7 @@ use runner::transport::Transport;
 use crate::local_shell::LocalShell;
 
 mod gathering;
+mod recorded;
 mod stage;
 
 use stage::{Stage, answers, cluster};
