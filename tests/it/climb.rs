@@ -293,3 +293,78 @@ async fn a_hop_without_a_way_back_asks_first_and_any_other_does_not() {
         assert_eq!(asks, pair[1] == "3.0.17", "{}", pair[1]);
     }
 }
+
+/// Three members of which somebody else has taken that many to the next release.
+async fn left_mixed(from: &str, to: &str, done: usize) -> Rig {
+    let mut rig = rig(from, to);
+    let mut plan = rig.plan();
+    let mut left = done;
+    plan.hops[0].point_of_no_return = None;
+    plan.hops[0].waves.retain(|wave| match wave.purpose {
+        Purpose::Member => {
+            let stays = left > 0;
+            left = left.saturating_sub(1);
+            stays
+        }
+        other => other != Purpose::Finish,
+    });
+    let ending = rig.execute(&plan).await;
+    assert_eq!(ending.status, 0, "{from} to {to}: {ending:?}");
+    assert_eq!(inventory::at(&rig.sim.state(), &rig.to).len(), done);
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_found_mixed_on_any_hop_is_finished() {
+    for pair in LATEST.windows(2) {
+        for done in [1, 2] {
+            let mut rig = left_mixed(pair[0], pair[1], done).await;
+            let found = rig.planned().findings;
+            assert!(codes(&found).contains("MIXED"), "{}", pair[1]);
+            climbs(&mut rig, &format!("{done} of 3 at {}", pair[1])).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_found_mixed_is_taken_back_on_any_hop_but_that_to_3_0() {
+    for pair in LATEST.windows(2) {
+        for done in [1, 2] {
+            let mut rig = left_mixed(pair[0], pair[1], done).await;
+            let planned = inventory::plan_back(&rig.sim.state());
+            if pair[1] == "3.0.17" {
+                assert!(codes(&planned.findings).contains("NO_MIXED_ROLLBACK"));
+                continue;
+            }
+            let context = format!("{done} of 3 back from {} to {}", pair[1], pair[0]);
+            let plan = planned.plan;
+            let plan = plan.unwrap_or_else(|| panic!("{context}: {:#?}", planned.findings));
+            let ending = rig.execute(&plan).await;
+            assert_eq!(ending.status, 0, "{context}: {ending:#?}");
+            let old: Version = pair[0].parse().unwrap();
+            let state = rig.sim.state();
+            assert_eq!(inventory::at(&state, &old).len(), 3, "{context}");
+            assert_eq!(state.violations, Vec::<String>::new(), "{context}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_hops_and_parts_of_the_way_are_gone_from_where_the_cluster_is() {
+    for (from, to, hops) in [
+        ("2.3.8", "3.0.17", 1),
+        ("2.3.8", "3.7.1", 8),
+        ("3.0.17", "3.7.1", 7),
+        ("3.2.32", "3.7.1", 5),
+        // A patch step comes first where the guides ask for it.
+        ("2.0.2", "2.1.3", 2),
+        ("3.4.20", "3.5.33", 2),
+        ("3.5.16", "3.6.14", 2),
+        ("3.6.5", "3.7.1", 2),
+    ] {
+        let mut rig = rig(from, to);
+        rig.sim.state().copies_stopped = from == "2.0.2";
+        assert_eq!(rig.plan().hops.len(), hops, "{from} to {to}");
+        climbs(&mut rig, &format!("{from} to {to}")).await;
+    }
+}

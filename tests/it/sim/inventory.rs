@@ -10,6 +10,7 @@ use runner::inventory::{
     BackupPolicy, Cluster, Escalation, Host, ReleaseSource, Ssh, TemplateSource, Templates,
 };
 use runner::plan::path::Available;
+use runner::plan::rollback::{self, Past};
 use runner::plan::upgrade::{self, Binary, Releases, Request};
 use runner::plan::{OnFailure, Planned};
 
@@ -77,14 +78,34 @@ pub fn plan(state: &State, to: &Version, run_id: &str) -> Planned {
         .chain([(to.clone(), Arch::Amd64)])
         .map(|key| (key.clone(), release(&key.0)))
         .collect();
-    upgrade::plan(&Request {
-        cluster: &cluster,
-        chosen: &chosen,
-        facts: &facts,
+    asked(state, to, &releases, run_id, upgrade::plan)
+}
+
+/// Plans the way back of a mixed cluster, by the releases that its hosts have kept.
+pub fn plan_back(state: &State) -> Planned {
+    let (cluster, facts) = (cluster(state.hosts.len()), facts(state));
+    let to = rollback::release(&cluster, &facts).expect("a member is there");
+    let run_id = "20261120T130101Z-4f2a";
+    asked(state, to, &Releases::new(), run_id, |request| {
+        rollback::plan(request, &Past::default())
+    })
+}
+
+fn asked(
+    state: &State,
+    to: &Version,
+    releases: &Releases,
+    run_id: &str,
+    planner: impl FnOnce(&Request) -> Planned,
+) -> Planned {
+    planner(&Request {
+        cluster: &cluster(state.hosts.len()),
+        chosen: &state.hosts.keys().cloned().collect(),
+        facts: &facts(state),
         target: to,
-        available: &available,
-        releases: &releases,
-        rules,
+        available: &Available::Any,
+        releases,
+        rules: Catalogue::embedded(),
         on_failure: OnFailure::Undo,
         settle_least_s: 0,
         step_timeout_s: None,
