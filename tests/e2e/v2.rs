@@ -34,6 +34,14 @@ fn from_3_4_to_3_5_with_api_2_on_no_key_of_either_api_is_lost() {
 }
 
 #[test]
+fn one_member_and_five_members_lose_no_key_either() {
+    for members in [1, 5] {
+        let cluster = started(members, "3.4.23", "3.5.30", &["--enable-v2=true"]);
+        upgraded(&cluster, "3.5.30", 1);
+    }
+}
+
+#[test]
 fn v2_keys_that_the_next_release_would_not_serve_are_asked_about() {
     let cluster = started(1, "3.3.25", "3.4.23", &[]);
     runner(&cluster, &["plan"]).ends_with(0);
@@ -68,6 +76,18 @@ fn sixty_megabytes_of_v2_data_get_two_minutes_a_member_and_more_is_asked_about()
     runner(&cluster, &["upgrade", "--yes"])
         .ends_with(3)
         .says("SIZE_WARN");
+    let asked = ["upgrade", "--yes", "--acknowledge", "SIZE_WARN"];
+    let ran = runner(&cluster, &asked).ends_with(0);
+    eprintln!("120 MB: {}", ran.err);
+    assert_eq!(running(&cluster, "etcd-1").0, "3.4.23");
+    assert_eq!(copies(&cluster).len(), 1);
+    let url = cluster.endpoints[0].clone();
+    let last = cluster
+        .lab
+        .network()
+        .inside(move || v2_get(&url, "large/59"));
+    let last = last.unwrap();
+    assert_eq!(last.len(), 1 << 20);
 }
 
 fn started(members: usize, from: &str, to: &str, flags: &[&str]) -> Cluster {
@@ -96,9 +116,10 @@ fn upgraded(cluster: &Cluster, to: &str, hops: usize) {
     new.await_more(100).unwrap();
     old.await_more(100);
     let seen = new.finish().unwrap();
+    eprintln!("v3 with {members} members: {seen:?}");
     assert!(seen.is_clean(), "{seen:?}");
     let seen = old.finish();
-    eprintln!("v2: {seen:?}");
+    eprintln!("v2 with {members} members: {seen:?}");
     assert_eq!(seen.lost, BTreeSet::new(), "{seen:?}");
     assert!(seen.acknowledged > 200, "{seen:?}");
     assert!(seen.longest_gap < Duration::from_secs(20), "{seen:?}");
@@ -193,6 +214,17 @@ fn v2_put(agent: &ureq::Agent, endpoint: &str, key: &str, value: &str) -> Result
     } else {
         Err(text)
     }
+}
+
+/// The value of a key.
+fn v2_get(endpoint: &str, key: &str) -> String {
+    let mut answer = agent(20)
+        .get(format!("{endpoint}/v2/keys/{key}"))
+        .call()
+        .unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    let told: Value = serde_json::from_str(&text).unwrap();
+    told["node"]["value"].as_str().unwrap().to_owned()
 }
 
 /// All keys of a member's folder `runner`, read through its quorum.
