@@ -14,7 +14,7 @@ use crate::facts::observe::{Depth, observe_to};
 use crate::facts::{Answer, Observation};
 use crate::inventory::{Cluster, Host};
 use crate::plan::{Action, Hop, Lane, Outcome, Plan, Purpose, StepId, Wave};
-use crate::transport::{Command, Output, Sink, Stage, Unreachable};
+use crate::transport::{Command, Output, Sink, Stage, TIMED_OUT, Unreachable};
 
 pub mod backup;
 pub mod backup_v2;
@@ -193,8 +193,11 @@ impl Task<'_> {
 
     /// Runs a script; a non-zero exit is a failure with the host's own words.
     pub(crate) async fn ask(&self, command: Command) -> Result<Output, Failure> {
-        let title = command.title.clone();
+        let (title, time) = (command.title.clone(), self.left());
         let output = self.reach(command).await?;
+        if output.status == TIMED_OUT && self.left().is_zero() {
+            return Err(Failure::late(&title, &self.turn.host.name, time));
+        }
         self.succeeded(&title, output)
     }
 

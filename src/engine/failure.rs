@@ -1,12 +1,23 @@
 //! Failures in words.
 
+use std::time::Duration;
+
 use super::Failure;
+use super::wait::human;
 use crate::transport::Unreachable;
 
 impl Failure {
     /// A failure with one cause.
     pub fn because(cause: impl Into<String>) -> Self {
         Self::Failed(vec![cause.into()])
+    }
+
+    /// A script was ended because its step's time was over.
+    pub(super) fn late(title: &str, host: &str, time: Duration) -> Self {
+        let time = human(time);
+        Self::because(format!(
+            "`{title}` on `{host}` did not end within {time}; `--timeout` gives more"
+        ))
     }
 
     /// From the nearest cause to the furthest.

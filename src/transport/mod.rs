@@ -108,10 +108,13 @@ pub enum Stream {
     Err,
 }
 
+/// The status of a script that was ended because its time was over, as that of `timeout`.
+pub const TIMED_OUT: i32 = 124;
+
 /// How a script ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// The exit status; 128 plus the signal's number if a signal ended it; 124 when the deadline did.
+    /// The exit status; 128 plus the signal's number if a signal ended it; [`TIMED_OUT`] when the deadline did.
     pub status: i32,
     /// What it printed, if captured.
     pub stdout: Vec<u8>,

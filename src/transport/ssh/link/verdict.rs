@@ -7,10 +7,7 @@ use super::super::channel::{Answer, NoAnswer};
 use super::super::escalation;
 use super::super::master::Master;
 use super::Link;
-use crate::transport::{Command, Output, Stage, Unreachable};
-
-/// The status of `timeout`.
-const TIMED_OUT: i32 = 124;
+use crate::transport::{Command, Output, Stage, TIMED_OUT, Unreachable};
 
 impl Link {
     /// Tells the script's answer from a refusal of sudo or doas.
