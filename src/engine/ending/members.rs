@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::engine::act::OBSERVE;
 use crate::engine::act::unit::{self, Unit};
@@ -133,8 +133,13 @@ fn speaks(view: &MemberView, put_back: bool) -> String {
 /// The state of a member that does not answer, and whether there is no use in asking again.
 async fn silent(engine: &Engine, host: &Host) -> (String, bool) {
     let look = unit::look(LOOK, &host.unit, &host.bin_dir);
+    let began = Instant::now();
     match engine.transport.run(&host.name, look).await {
-        Err(unreachable) => (format!("is unknown: {unreachable}"), false),
+        // A host that cannot be reached for so long is no lost answer, and whoever waits for the last word waits for this.
+        Err(unreachable) => (
+            format!("is unknown: {unreachable}"),
+            began.elapsed() >= LOOK,
+        ),
         Ok(output) if !output.is_success() => {
             let status = output.status;
             let said = format!(
