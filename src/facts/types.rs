@@ -77,8 +77,8 @@ pub struct UnitFacts {
     pub fragment: String,
     /// Drop-ins, in order.
     pub drop_ins: Vec<String>,
-    /// The effective command line, variables expanded as the process has it (`/proc/PID/cmdline`) when it
-    /// runs, else as the unit says.
+    /// The command line of the next start: variables expanded as the process has it (`/proc/PID/cmdline`), or as the
+    /// unit says where no process runs or the unit was changed since its start.
     pub argv: Vec<String>,
     /// The executable that the unit names (first word of ExecStart).
     pub exec: String,

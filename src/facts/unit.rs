@@ -18,7 +18,7 @@ pub(super) fn unit(frames: &Frames) -> Result<UnitFacts, ParseError> {
     }
     let (exec, said) = exec_start(&of("ExecStart"));
     Ok(UnitFacts {
-        argv: process_argv(frames).unwrap_or(said),
+        argv: next_argv(process_argv(frames), said),
         exec,
         environment: environment(frames, &of("Environment")),
         load_state: of("LoadState"),
@@ -74,6 +74,18 @@ fn process_argv(frames: &Frames) -> Option<Vec<String>> {
     (frame.status == 0)
         .then(words)
         .filter(|words| !words.is_empty())
+}
+
+/// The words that etcd is started with next. The process has them exact, with variables expanded and behind a shell; but
+/// once the unit has other words than its process, somebody has changed it, and the next start takes what it says.
+fn next_argv(process: Option<Vec<String>>, said: Vec<String>) -> Vec<String> {
+    let Some(process) = process else { return said };
+    let is_known = said.first() == process.first() && !said.iter().any(|word| word.contains('$'));
+    // Blanks inside a word are not told from those between words here.
+    if is_known && said.join(" ") != process.join(" ") {
+        return said;
+    }
+    process
 }
 
 /// The process's `ETCD_*` variables when it runs, else the unit's: its files override its own settings.
@@ -166,7 +178,11 @@ mod tests {
     #[test]
     fn a_running_unit_is_described_by_its_process() {
         let argv = "/usr/local/bin/etcd\n--name\nm1\n--initial-cluster-token\na\u{1}b";
-        let text = frame("unit", 0, SHOWN)
+        let shown = SHOWN.replace(
+            "argv[]=/usr/local/bin/etcd",
+            "argv[]=/usr/local/bin/etcd $MORE",
+        );
+        let text = frame("unit", 0, &shown)
             + &frame("process.argv", 0, argv)
             + &frame("process.env", 0, "ETCD_NAME=m1\nETCD_X=a=b\u{1}c");
         let facts = read(&text);
@@ -183,6 +199,27 @@ mod tests {
         assert_eq!(facts.environment["ETCD_X"], "a=b\nc");
         assert!(facts.main_pid > 0 && !facts.needs_reload);
         assert_eq!(facts.fragment, "/etc/systemd/system/etcd.service");
+    }
+
+    #[test]
+    fn words_that_the_unit_has_no_more_are_not_those_of_the_next_start() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let next = |process: &str, said: &str| next_argv(Some(words(process)), words(said));
+        assert_eq!(
+            next("/etcd --debug", "/etcd --name=m1"),
+            ["/etcd", "--name=m1"]
+        );
+        // Only the process has what a variable or a shell makes of it.
+        assert_eq!(next("/etcd --debug", "/etcd $MORE"), ["/etcd", "--debug"]);
+        assert_eq!(
+            next("/etcd --debug", "/bin/sh -c etcd"),
+            ["/etcd", "--debug"]
+        );
+        let exact = vec!["/etcd".to_owned(), "--name=a b".to_owned()];
+        assert_eq!(
+            next_argv(Some(exact.clone()), words("/etcd --name=a b")),
+            exact
+        );
     }
 
     #[test]
