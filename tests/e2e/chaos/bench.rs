@@ -135,8 +135,16 @@ impl Bench {
     /// A command line for this lab.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = command(&self.cluster, &self.inventory, args);
-        command.env("XDG_RUNTIME_DIR", self.runtime.path());
+        self.keep_apart(&mut command);
         command
+    }
+
+    /// Gives a run folders of its own for whatever it makes on this machine, so that what it leaves is seen.
+    fn keep_apart(&self, command: &mut Command) {
+        command
+            .env("XDG_RUNTIME_DIR", self.runtime.path())
+            .env("TMPDIR", self.runtime.path())
+            .env("XDG_CACHE_HOME", self.cache());
     }
 
     /// Runs it.
@@ -154,9 +162,8 @@ impl Bench {
             .arg(&self.inventory)
             .arg("--state-dir")
             .arg(self.other_state());
-        second
-            .env("XDG_RUNTIME_DIR", self.runtime.path())
-            .env_remove("SSH_AUTH_SOCK");
+        second.env_remove("SSH_AUTH_SOCK");
+        self.keep_apart(&mut second);
         outcome(second)
             .ends_with(7)
             .says("holds the lock on `etcd-");
@@ -166,10 +173,22 @@ impl Bench {
         self.cluster.lab.folder().join("state-theirs")
     }
 
-    /// What runs have left on this machine: sockets, and processes, which all have this folder in their environment.
+    fn cache(&self) -> PathBuf {
+        self.cluster.lab.folder().join("cache")
+    }
+
+    /// What runs have left on this machine: sockets and temporary files, drafts in the cache of releases, and processes,
+    /// which all have this folder in their environment.
     pub fn litter_here(&self) -> String {
-        let sockets = fs::read_dir(self.runtime.path()).unwrap().flatten();
-        let mut left: Vec<String> = sockets
+        let runtime = fs::read_dir(self.runtime.path()).unwrap().flatten();
+        let cached = fs::read_dir(self.cache().join("runner/releases"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let is_draft = |name: &[u8]| name.starts_with(b".") && !name.ends_with(b".lock");
+        let drafts = cached.filter(|entry| is_draft(entry.file_name().as_encoded_bytes()));
+        let mut left: Vec<String> = runtime
+            .chain(drafts)
             .map(|entry| entry.path().display().to_string())
             .collect();
         let mark = format!("XDG_RUNTIME_DIR={}", self.runtime.path().display());

@@ -4,8 +4,8 @@
 //! run tells what is so, the next `upgrade` completes, and nothing of ours is left on any host or here.
 //!
 //! `RUNNER_CHAOS=all` runs every case (two labs, about half an hour); `RUNNER_CHAOS=WORDS` those whose line has these
-//! words; without it a sample by a seed that is printed, and that `RUNNER_CHAOS_SEED` repeats. The table goes to
-//! stdout and to `chaos.md` in the state folder.
+//! words; without it a sample by a seed that is printed, and that `RUNNER_CHAOS_SEED` repeats. With `RUNNER_CHAOS_RUNS=N`
+//! each is run so often. The table goes to stderr and to `chaos.md` in the state folder.
 
 mod bench;
 mod cases;
@@ -17,9 +17,10 @@ mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use bench::Bench;
-use cases::{Bad, Case, Fault};
+use cases::Case;
 use table::{Row, Table};
 
 /// The release that is there.
@@ -41,6 +42,10 @@ fn whatever_strikes_nothing_is_lost_the_truth_is_told_and_the_next_upgrade_gets_
         }
     };
     assert!(!cases.is_empty(), "no case has the words `{wish}`");
+    let runs = std::env::var("RUNNER_CHAOS_RUNS").map_or(1, |runs| {
+        runs.parse().expect("RUNNER_CHAOS_RUNS is a number")
+    });
+    let cases: Vec<Case> = std::iter::repeat_n(cases, runs).flatten().collect();
     let table = Table::new(cases.len());
     let left = Mutex::new(cases.into_iter());
     std::thread::scope(|scope| {
@@ -59,6 +64,7 @@ fn work(left: &Mutex<impl Iterator<Item = Case>>, table: &Table) {
             return;
         };
         let mut row = Row::of(&case);
+        let began = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             match &lab {
                 Some(bench) => bench.fresh(),
@@ -72,22 +78,16 @@ fn work(left: &Mutex<impl Iterator<Item = Case>>, table: &Table) {
             row.problem = Some(text.unwrap_or_default());
             lab = None;
         }
+        row.took = began.elapsed();
         table.add(row);
     }
 }
 
-/// Some of the cases that wait for nothing long, by a seed: kills, and a release that dies when it has been well.
+/// Some of the quick cases, by a seed.
 fn sample(all: Vec<Case>) -> Vec<Case> {
     let given = std::env::var("RUNNER_CHAOS_SEED").ok();
     let mut chance = crate::common::chance::Chance::new("RUNNER_CHAOS_SEED", given);
-    let (mut killed, rest): (Vec<Case>, Vec<Case>) = all
-        .into_iter()
-        .partition(|case| case.fault == Fault::Killed);
-    let dies = |case: &Case| case.fault == Fault::Bad(Bad::DiesLater);
-    let mut sample: Vec<Case> = rest.into_iter().filter(dies).collect();
-    while sample.len() < SAMPLE {
-        let at = chance.below(killed.len());
-        sample.push(killed.remove(at));
-    }
-    sample
+    let mut quick: Vec<Case> = all.into_iter().filter(Case::is_quick).collect();
+    let draw = |_| quick.remove(chance.below(quick.len()));
+    (0..SAMPLE).map(draw).collect()
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use runner::lab::Dirs;
 use runner::lab::writer::Seen;
@@ -18,8 +19,12 @@ pub struct Row {
     pub ending: String,
     /// The most members that were down at once.
     pub down: usize,
+    /// How often the case was run.
+    runs: usize,
     /// What the client saw.
     pub seen: Seen,
+    /// How long all of it took.
+    pub took: Duration,
     /// How the cluster got home, and in how many seconds.
     pub resumed: String,
     /// What went wrong.
@@ -39,6 +44,7 @@ impl Row {
         Self {
             fault,
             phase: case.when.to_string(),
+            runs: 1,
             ..Self::default()
         }
     }
@@ -48,6 +54,24 @@ impl Row {
         format!("{}: {}", self.fault, self.phase)
     }
 
+    /// Takes another run of the same case into this line: sums, and the worst of each.
+    fn join(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.seen.acknowledged += other.seen.acknowledged;
+        self.seen.lost += other.seen.lost;
+        self.seen.longest_gap_ms = self.seen.longest_gap_ms.max(other.seen.longest_gap_ms);
+        self.down = self.down.max(other.down);
+        for (ours, theirs) in [
+            (&mut self.ending, &other.ending),
+            (&mut self.resumed, &other.resumed),
+        ] {
+            if !ours.split("; ").any(|one| one == theirs) {
+                *ours = format!("{ours}; {theirs}");
+            }
+        }
+        self.problem = self.problem.take().or_else(|| other.problem.clone());
+    }
+
     fn line(&self) -> String {
         let verdict = if self.problem.is_some() {
             "FAILED"
@@ -55,9 +79,10 @@ impl Row {
             &self.resumed
         };
         format!(
-            "| {} | {} | {} | {} | {} ms | {} | {} | {verdict} |",
+            "| {} | {} | {} | {} | {} | {} ms | {} | {} | {verdict} |",
             self.fault,
             self.phase,
+            self.runs,
             self.seen.acknowledged,
             self.seen.lost,
             self.seen.longest_gap_ms,
@@ -73,8 +98,8 @@ pub struct Table {
     cases: usize,
 }
 
-const HEAD: &str = "| fault | phase | writes acknowledged | lost | longest gap | most down | ending | resumed to completion |\n\
-    |---|---|---|---|---|---|---|---|";
+const HEAD: &str = "| fault | phase | runs | writes acknowledged | lost | longest gap | most down | ending | resumed to completion |\n\
+    |---|---|---|---|---|---|---|---|---|";
 
 impl Table {
     /// An empty one.
@@ -89,9 +114,10 @@ impl Table {
     pub fn add(&self, row: Row) {
         let mut rows = self.rows.lock().unwrap();
         tell(&format!(
-            "chaos {} of {}: {}",
+            "chaos {} of {} in {} s: {}",
             rows.len() + 1,
             self.cases,
+            row.took.as_secs(),
             row.line()
         ));
         if let Some(problem) = &row.problem {
@@ -129,6 +155,13 @@ pub fn tell(text: &str) {
 }
 
 fn text(rows: &[Row]) -> String {
-    let lines: Vec<String> = rows.iter().map(Row::line).collect();
+    let mut cases: Vec<Row> = Vec::new();
+    for row in rows {
+        match cases.iter_mut().find(|case| case.words() == row.words()) {
+            Some(case) => case.join(row),
+            None => cases.push(row.clone()),
+        }
+    }
+    let lines: Vec<String> = cases.iter().map(Row::line).collect();
     format!("{HEAD}\n{}", lines.join("\n"))
 }

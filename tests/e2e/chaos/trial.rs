@@ -12,7 +12,7 @@ use super::strike::{heal, prepare, strike};
 use super::table::Row;
 use super::watch::Watch;
 use super::{NEW, OLD};
-use crate::common::look::{answers, await_true, litter};
+use crate::common::look::{answers, await_true, litter, logins};
 use crate::common::run::{installed, running};
 
 /// How long a cluster that was mended may take to be well by itself.
@@ -234,7 +234,7 @@ fn gets_home(bench: &Bench, told: &Told) -> String {
 fn nothing_is_left(bench: &Bench) {
     for host in bench.hosts() {
         await_true(&format!("nothing of ours is left on {host}"), || {
-            litter(&bench.cluster, &host).is_empty()
+            litter(&bench.cluster, &host).is_empty() && logins(&bench.cluster, &host).is_empty()
         });
     }
     await_true("nothing of ours is left here", || {

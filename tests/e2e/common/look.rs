@@ -19,13 +19,23 @@ pub fn answers(cluster: &Cluster, host: &str) -> bool {
     cluster.lab.sh(host, ask).is_ok()
 }
 
-/// What a run leaves on a host only while it goes on: transient units, locks, processes, half-written files. The
-/// releases and backups themselves are meant to stay.
+/// What a run leaves on a host only while it goes on: transient units, locks, processes, folders for checks, half-written
+/// files beside binaries, units, files of the upgrade, backups and data. Releases and backups themselves are meant to stay.
 pub fn litter(cluster: &Cluster, host: &str) -> String {
     let look = "systemctl list-units --all --plain --no-legend 'runner*' | cut -d' ' -f1; \
-        ls -A /run/runner 2>/dev/null; pgrep -fa '[r]unner-rescue|IFS= read -r [b]eat'; \
+        ls -dA /run/runner* /run/systemd/transient/runner* 2>/dev/null; \
+        pgrep -fa '[r]unner-rescue|IFS= read -r [b]eat'; \
         find /opt/etcd /usr/local/bin /var/backups/etcd /etc/systemd/system /etc/etcd /tmp /var/tmp \
-        \\( -name '.*.runner*' -o -name '*.part' -o -name 'runner-*' \\) 2>/dev/null; true";
+        \\( -name '.*.runner*' -o -name '*.part*' -o -name '*.said' -o -name '*.copy' -o -name 'runner-*' \\) 2>/dev/null; \
+        find /var/lib/etcd -maxdepth 1 -name 'runner-*'; true";
+    cluster.lab.sh(host, look).unwrap()
+}
+
+/// The processes on a host that belong to logins of runs: theirs is a user of their own, and what they do as root hangs
+/// on that user's `sudo`. A login takes a moment to go after its connection has.
+pub fn logins(cluster: &Cluster, host: &str) -> String {
+    let look = "for process in $(pgrep -u ops) $(pgrep -x sudo); do \
+        ps -o pid=,args= -p $process --ppid $process; done; true";
     cluster.lab.sh(host, look).unwrap()
 }
 
