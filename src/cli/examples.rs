@@ -62,6 +62,15 @@ Examples:
   runner rollback -l prod --yes            one cluster, without asking
   runner rollback -l etcd-2                one member";
 
+pub(super) const DOWNGRADE: &str = "\
+Examples:
+  runner downgrade --check                 the plan, to the newest release of the minor before
+  runner downgrade --to 3.5.30             this one
+  runner downgrade -l prod --yes           one cluster, without asking
+
+What was written since the upgrade stays. Until the last member has gone, `runner rollback` leads back
+to the newer release; afterwards `runner upgrade` does. The inventory's `version` stays as it is.";
+
 pub(super) const RESTORE: &str = "\
 Examples:
   runner restore --check                   what would be done, and what would be lost

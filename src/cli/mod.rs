@@ -60,6 +60,9 @@ pub enum Command {
     /// Put the previous release back while a cluster is still mixed
     #[command(after_help = examples::ROLLBACK)]
     Rollback(Rollback),
+    /// Take a finished cluster one minor back, by etcd's own procedure; from 3.6 on
+    #[command(after_help = examples::DOWNGRADE)]
+    Downgrade(Downgrade),
     /// Rebuild a cluster from a backup, with the release that the backup belongs to
     #[command(after_help = examples::RESTORE)]
     Restore(Restore),
@@ -123,6 +126,17 @@ pub struct Plan {
 /// Arguments of `rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
+    /// How carefully.
+    #[command(flatten)]
+    pub care: Care,
+}
+
+/// Arguments of `downgrade`.
+#[derive(Debug, Args)]
+pub struct Downgrade {
+    /// The release to go to, of the minor before (default: the newest one that can be had)
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<Version>,
     /// How carefully.
     #[command(flatten)]
     pub care: Care,

@@ -16,6 +16,7 @@ mod confirm;
 mod context;
 mod decide;
 mod discover;
+mod downgrade;
 mod exec;
 mod hops;
 pub mod inventory;
@@ -76,6 +77,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Status => status::run(context),
         Command::Backup => backup::run(context),
         Command::Rollback(args) => rollback::run(context, &args),
+        Command::Downgrade(args) => downgrade::run(context, &args),
         Command::Restore(args) => restore::run(context, &args),
         Command::Discover(args) => discover::run(context, &args),
         Command::Exec(args) => exec::run(context, &args),

@@ -168,9 +168,8 @@ fn plans(replay: journal::Replay, cluster: &str) -> impl Iterator<Item = Plan> {
     newest_first.filter_map(move |event| match event.kind {
         Told::Plan {
             cluster: of, plan, ..
-        } if of == cluster => {
-            plan.filter(|plan| matches!(plan.kind, Kind::Upgrade | Kind::Rollback))
-        }
+        } if of == cluster => plan
+            .filter(|plan| matches!(plan.kind, Kind::Upgrade | Kind::Rollback | Kind::Downgrade)),
         _ => None,
     })
 }

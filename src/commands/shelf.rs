@@ -69,6 +69,17 @@ impl Shelf {
     }
 }
 
+/// The releases that can be had.
+///
+/// # Errors
+/// An interrupt.
+pub(super) async fn available(
+    session: &Session<'_>,
+    source: &ReleaseSource,
+) -> Result<Result<Available, ReleaseError>> {
+    Known::default().available(session, source).await
+}
+
 impl Known {
     async fn available(
         &mut self,

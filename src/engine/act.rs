@@ -21,6 +21,7 @@ pub mod backup_v2;
 pub mod check;
 pub mod client;
 pub mod digest;
+pub mod downgrade;
 pub mod file;
 pub mod leader;
 pub mod pack;
@@ -137,6 +138,7 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
             remedy::perform(task, action).await
         }
         Action::Rebuild(action) => rebuild::perform(task, action).await,
+        Action::Downgrade(action) => downgrade::perform(task, action).await,
     }
 }
 

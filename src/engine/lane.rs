@@ -171,6 +171,7 @@ fn ends_with_look(action: &Action) -> bool {
         Action::MoveLeader { .. }
             | Action::Settle { .. }
             | Action::AwaitClusterVersion { .. }
+            | Action::Downgrade(_)
             | Action::Rebuild(Rebuild::SettleAmong { .. } | Rebuild::Prove { .. })
     )
 }

@@ -155,7 +155,8 @@ impl<'a> Logs<'a> {
             since,
             wants: Wants {
                 member: is_done.then_some(runs),
-                cluster: raised(wave).filter(|_| is_done),
+                // Behind a downgrade the version has been lowered long before.
+                cluster: raised(wave).filter(|_| is_done && from <= to),
             },
             lines: (from.min(to), from.max(to)),
             is_mixed: self.hop.from != self.hop.to,

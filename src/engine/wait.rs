@@ -259,7 +259,8 @@ fn crash(task: &Task<'_>, unit: &Unit) -> Vec<String> {
     causes
 }
 
-/// `Action::AwaitClusterVersion`. The leader raises it by itself, some seconds after the last member's start.
+/// `Action::AwaitClusterVersion`. The leader raises it by itself, some seconds after the last member's start, and ends a
+/// downgrade as late.
 pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Outcome, Failure> {
     let mut pause = Duration::from_millis(100);
     let mut first = true;
@@ -268,7 +269,11 @@ pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Out
         let behind = task.turn.cluster.hosts.iter().find_map(|host| {
             let view = seen.hosts.get(&host.name).and_then(Answer::view);
             let raised = view.and_then(|view| view.cluster_version.as_ref());
-            (raised.map(Version::minor) != Some(minor)).then(|| sees_words(&host.name, raised))
+            let runs = view.and_then(|view| view.downgrade.as_ref());
+            let runs = runs.map(|_| format!("`{}` says that a downgrade runs", host.name));
+            (raised.map(Version::minor) != Some(minor))
+                .then(|| sees_words(&host.name, raised))
+                .or(runs)
         });
         let Some(behind) = behind else {
             task.turn.ledger.note_seen(&seen);
@@ -281,7 +286,7 @@ pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Out
         };
         if task.left().is_zero() {
             return Err(Failure::Failed(vec![
-                format!("the cluster version was not raised to {minor} in time"),
+                format!("the cluster did not come to cluster version {minor} in time"),
                 behind,
             ]));
         }
@@ -293,7 +298,7 @@ pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Out
     }
 }
 
-fn sees_words(host: &str, raised: Option<&Version>) -> String {
+pub(super) fn sees_words(host: &str, raised: Option<&Version>) -> String {
     match raised {
         Some(version) => format!("`{host}` sees cluster version {}", version.minor()),
         None => format!("`{host}` tells no cluster version"),

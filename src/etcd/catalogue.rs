@@ -85,6 +85,8 @@ pub struct Hop {
     pub mixed_rollback: bool,
     /// Where it is written.
     pub source: String,
+    /// Where it is written that etcd's own downgrade leads back after the hop; nothing if none does.
+    pub downgrade: Option<String>,
     /// Floors that hold under a condition only.
     #[serde(default)]
     pub floors: Vec<Floor>,
@@ -294,6 +296,12 @@ impl Catalogue {
         self.hops
             .iter()
             .find(|hop| hop.from == from && hop.to == to)
+    }
+
+    /// The hop that etcd's own downgrade takes back, for a cluster of this line.
+    pub fn downgrade(&self, from: Minor) -> Option<&Hop> {
+        let back = |hop: &&Hop| hop.to == from && hop.downgrade.is_some();
+        self.hops.iter().find(back)
     }
 
     /// What every member must run at least before the hop, by the guides.

@@ -59,6 +59,8 @@ pub struct Status {
     pub errors: Vec<String>,
     /// The version that an enabled downgrade leads to; told from 3.6.
     pub downgrade: Option<Version>,
+    /// The line that the data are stored as; told from 3.6.
+    pub storage: Option<Version>,
 }
 
 /// The verdict of `endpoint health` on one endpoint.

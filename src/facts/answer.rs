@@ -81,6 +81,7 @@ fn view(status: wire::Status, health: &Frame, frames: &Frames) -> MemberView {
         db_in_use_bytes: status.db_in_use_bytes,
         members: members.map(|list| list.members).unwrap_or_default(),
         downgrade: status.downgrade,
+        storage: status.storage,
     }
 }
 

@@ -266,6 +266,9 @@ pub struct MemberView {
     /// The version that an enabled downgrade leads to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downgrade: Option<Version>,
+    /// The line that its data are stored as, where the version says: 3.6 and later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Version>,
 }
 
 /// What all members of a cluster answered at about one moment.

@@ -16,6 +16,10 @@ pub const MOVE_LEADER_S: u64 = 120;
 /// The leader raises the cluster version at a tick of 4 s (2.5 to 3.8 s measured); ten missed ticks and more.
 pub const CLUSTER_VERSION_S: u64 = 60;
 
+/// Members stored their data as the older line within 4 s of `downgrade enable`; before it etcd may need its time-out
+/// of 15 s for each of two questions.
+pub const DOWNGRADE_S: u64 = 120;
+
 /// One key is written, read and deleted; right after a line was reached members may refuse for some ten seconds.
 pub const WRITE_S: u64 = 60;
 /// At most a thousand keys are written one by one, and a snapshot of the v2 store is made, which is read while it is

@@ -20,6 +20,7 @@ use super::upgrade::{Request, Work};
 use super::v2::{self, Basis};
 use super::{Action, Kind, Lane, MemberRef, Purpose, Step, StepId, Undo, Wave};
 
+mod cluster;
 mod remedy;
 
 /// Makes the waves of a hop.
@@ -34,6 +35,9 @@ impl<'a> Lanes<'a> {
     }
 
     pub fn waves(&self) -> Vec<Wave> {
+        if self.work.seats.is_empty() {
+            return self.finish().into_iter().collect();
+        }
         let stage = self.work.seats.iter().map(|seat| self.stage(seat));
         let mut waves = vec![Wave {
             purpose: Purpose::Stage,
@@ -125,7 +129,7 @@ impl<'a> Lanes<'a> {
 
     /// A way back leads to the very files that ran there, where they were kept.
     fn release(&self, seat: &Seat) -> BTreeMap<String, String> {
-        let back = matches!(self.work.kind, Kind::Rollback | Kind::Restore);
+        let back = self.work.kind != Kind::Upgrade;
         if let Some(files) = kept(seat, &self.work.to).filter(|_| back) {
             return files.clone();
         }
@@ -155,7 +159,8 @@ impl<'a> Lanes<'a> {
 
     fn member(&self, seat: &Seat) -> Lane {
         let previous = previous(seat, self.work).filter(|back| self.may_return(back));
-        let mut steps: Vec<Step> = self.move_leader(seat).into_iter().collect();
+        let mut steps: Vec<Step> = self.tell(seat).into_iter().collect();
+        steps.extend(self.move_leader(seat));
         steps.push(self.stop(seat, previous.as_ref()));
         steps.extend(v2::of_stopped(&self.basis(), seat));
         steps.push(self.switch(seat, previous.as_ref()));
@@ -337,23 +342,6 @@ impl<'a> Lanes<'a> {
             Undo::Actions(vec![Action::StopUnit { unit: unit.clone() }])
         };
         self.step(Action::StartUnit { unit }, undo, limit::SHORT_S)
-    }
-
-    /// The leader raises the cluster version once every member runs the new release.
-    fn finish(&self) -> Option<Wave> {
-        let tells = dialect::has_cluster_version(&self.work.to);
-        let last = self
-            .work
-            .seats
-            .last()
-            .filter(|_| self.work.complete && tells)?;
-        let await_it = Action::AwaitClusterVersion {
-            minor: self.work.to.minor(),
-        };
-        Some(Wave {
-            purpose: Purpose::Finish,
-            lanes: vec![self.lane(last, vec![self.plain(await_it, limit::CLUSTER_VERSION_S)])],
-        })
     }
 }
 

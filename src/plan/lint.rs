@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Action, Hop, Kind, Lane, Plan, Purpose, Step, StepId, Undo};
 
+mod downgrade;
 mod rebuild;
 
 /// Checks a plan.
@@ -13,7 +14,9 @@ mod rebuild;
 /// * A backup is taken before the first disruptive step.
 /// * A release is staged on a host before it is switched to there.
 /// * Step numbers increase from 1; the point of no return is the last start, and behind it is nothing but waiting.
-/// * A release that is passed is never lower than the one before; in a rollback never higher.
+/// * A release that is passed is never lower than the one before; in a rollback or a downgrade never higher, unless
+///   etcd's own downgrade is given up with it.
+/// * etcd is told of a downgrade before a member is stopped, and told to forget it when the last has started.
 /// * A restore stops all members, and has rules of its own in the place of the first three.
 ///
 /// # Errors
@@ -30,6 +33,7 @@ pub fn lint(plan: &Plan) -> Result<(), Vec<String>> {
             wrong.extend(lanes(hop));
             wrong.extend(backup(hop));
         }
+        wrong.extend(downgrade::told(hop));
         wrong.extend(staged(hop));
         wrong.extend(no_return(hop));
         wrong.extend(pending(hop));
@@ -53,12 +57,13 @@ fn numbers(plan: &Plan) -> Vec<String> {
 fn directions(plan: &Plan) -> Vec<String> {
     let wrong = |hop: &&Hop| match plan.kind {
         Kind::Upgrade | Kind::Backup => hop.to < hop.from,
-        Kind::Rollback => hop.from < hop.to,
+        Kind::Rollback => hop.from < hop.to && !downgrade::is_given_up(hop),
+        Kind::Downgrade => hop.from < hop.to,
         Kind::Restore => false,
     };
     let way = match plan.kind {
         Kind::Upgrade | Kind::Backup => "down",
-        Kind::Rollback => "up",
+        Kind::Rollback | Kind::Downgrade => "up",
         Kind::Restore => "astray",
     };
     plan.hops

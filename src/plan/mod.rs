@@ -15,12 +15,10 @@
 //! finish   etcd-3: await the cluster version
 //! ```
 //!
-//! Where the next release would choke on what members hold, waves to prepare them come before those of the members.
-//!
 //! `!` is disruptive: the [`engine`](crate::engine) asks the cluster once more right before it, and refuses if the
-//! cluster could not bear it. Each step carries its own [`Undo`]: when a settle fails, the steps of that lane are
-//! taken back newest first, so "start, switch, stop" become "stop, switch back, start". A step that only looked has
-//! nothing to undo.
+//! cluster could not bear it. Each step carries its own [`Undo`]: when a settle fails, the steps of that lane are taken
+//! back newest first, so "start, switch, stop" become "stop, switch back, start". A step that only looked has nothing to
+//! undo. Where the next release would choke on what members hold, waves to prepare them come before those of the members.
 //!
 //! A plan is complete: who carries it out looks nothing up and chooses nothing. That makes it the dry run, the
 //! thing a person says yes to, the first event of the journal, and what tests compare.
@@ -31,8 +29,8 @@
 //! 2. [`path`] finds the releases to pass, by the catalogue of [`crate::etcd::catalogue`];
 //! 3. [`order`] puts the members into turn, [`files`] renders what their templates make;
 //! 4. [`upgrade`] makes the waves of the first hop, each step with its undo and its deadline;
-//! 5. [`rollback`] and [`backup`] plan with the same waves, [`restore`] with its own (see there why it may stop all
-//!    members); [`lint`] checks what came out, [`render`] shows it.
+//! 5. [`rollback`], [`downgrade`] and [`backup`] plan with the same waves, [`restore`] with its own (see there why it
+//!    may stop all members); [`lint`] checks what came out, [`render`] shows it.
 
 use std::collections::BTreeMap;
 
@@ -43,6 +41,7 @@ use crate::facts::Arch;
 
 pub mod backup;
 mod deadlines;
+pub mod downgrade;
 pub mod files;
 pub mod finding;
 mod lane;
@@ -63,6 +62,7 @@ pub mod seats;
 pub mod upgrade;
 pub mod v2;
 
+pub use downgrade::Downgrade;
 pub use finding::{Finding, Severity};
 pub use outcome::{Outcome, Planned, Undo};
 pub use rebuild::Rebuild;
@@ -100,6 +100,8 @@ pub enum Kind {
     Upgrade,
     /// The previous release on a mixed cluster.
     Rollback,
+    /// The line before, by etcd's own procedure.
+    Downgrade,
     /// A backup and nothing else.
     Backup,
     /// A cluster made anew from a backup.
@@ -349,7 +351,7 @@ pub enum Action {
         /// The least time to wait, in seconds.
         least_s: u64,
     },
-    /// Waits until every member sees this cluster version.
+    /// Waits until every member sees this cluster version, and none says that a downgrade runs.
     AwaitClusterVersion {
         /// The line.
         minor: Minor,
@@ -376,6 +378,8 @@ pub enum Action {
     DropV2,
     /// What only a restore does.
     Rebuild(Rebuild),
+    /// etcd's own downgrade: begun, or given up.
+    Downgrade(Downgrade),
 }
 
 impl Hop {

@@ -25,7 +25,12 @@ impl Available {
     }
 
     /// The release of a line to go by: the usual one, or the newest usable one that is listed.
-    fn choose(&self, floor: &Version, usual: &Version, rules: &Catalogue) -> Option<Version> {
+    pub(super) fn choose(
+        &self,
+        floor: &Version,
+        usual: &Version,
+        rules: &Catalogue,
+    ) -> Option<Version> {
         let usable = |version: &&Version| {
             version.minor() == floor.minor() && *version >= floor && !version.is_prerelease()
         };
@@ -40,7 +45,7 @@ impl Available {
         }
     }
 
-    fn listed(&self) -> String {
+    pub(super) fn listed(&self) -> String {
         match self {
             Self::Any => "any release".to_owned(),
             Self::Listed(list) if list.is_empty() => "no release".to_owned(),
@@ -67,7 +72,7 @@ pub fn path(
         return Ok(Vec::new());
     }
     if to < from {
-        return Err(vec![older(from, to)]);
+        return Err(vec![older(from, to, rules)]);
     }
     let mut walk = Walk {
         at: from.clone(),
@@ -160,14 +165,28 @@ impl<'a> Walk<'a> {
     }
 }
 
-pub(super) fn older(from: &Version, to: &Version) -> Finding {
+/// Why a release cannot be gone to, however one came there.
+pub(super) fn unusable(to: &Version, available: &Available, rules: &Catalogue) -> Vec<Finding> {
+    let missing = (!available.has(to)).then(|| target_missing(to, available));
+    let bad = rules.bad(to).map(|bad| bad_target(to, bad, rules));
+    missing.into_iter().chain(bad).collect()
+}
+
+pub(super) fn older(from: &Version, to: &Version, rules: &Catalogue) -> Finding {
+    let formal = rules
+        .downgrade(from.minor())
+        .filter(|hop| hop.from == to.minor());
+    let back = match formal {
+        Some(_) => format!("`runner downgrade --to {to}` leads there"),
+        None => "`runner restore` leads back, to a backup".to_owned(),
+    };
     Finding::block(
         "TARGET_OLDER",
         to.to_string(),
         format!("members run {from}, and an upgrade does not lead to the older {to}"),
     )
     .hint(format!(
-        "choose {from} or a newer release with `--to` or as the cluster's `version`"
+        "choose {from} or a newer release with `--to` or as the cluster's `version`; {back}"
     ))
 }
 

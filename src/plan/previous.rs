@@ -2,7 +2,6 @@
 
 use crate::etcd::Version;
 
-use super::Kind;
 use super::seats::Seat;
 use super::upgrade::Work;
 
@@ -31,7 +30,7 @@ pub(super) struct Previous {
 /// a member that an interrupted run left down and switched: the release beside the one to reach that is staged.
 pub(super) fn previous(seat: &Seat, work: &Work) -> Option<Previous> {
     let (installed, to) = (seat.installed(), &work.to);
-    let back = matches!(work.kind, Kind::Rollback | Kind::Restore);
+    let back = work.leads_down();
     let before = |version: &&Version| (*version > to) == back && *version != to;
     let staged = || seat.facts.staged.keys();
     let beside = || {

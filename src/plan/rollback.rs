@@ -5,11 +5,14 @@
 //! sent again. Files that templates make come back as they were before the upgrade, if the journal of that upgrade
 //! knows them and nobody has changed them since; else as the templates make them for the older release. A unit that
 //! no template makes stays as it is. Either way the older release itself is asked whether it takes the command line.
+//!
+//! While etcd's own [`downgrade`](super::downgrade) runs, back is up: members that have gone to the older release get
+//! the newer one again in the same way, and when none is left behind, etcd is told to forget the downgrade.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
-use crate::etcd::{Minor, Version};
 use crate::facts::{Arch, ClusterFacts, FileFacts};
 use crate::inventory::Cluster;
 
@@ -41,7 +44,8 @@ enum Before {
 impl Past {
     /// The release that the newest run found, or led back to.
     fn release(&self) -> Option<&Version> {
-        let moves = |plan: &&Plan| matches!(plan.kind, Kind::Upgrade | Kind::Rollback);
+        let moves =
+            |plan: &&Plan| matches!(plan.kind, Kind::Upgrade | Kind::Rollback | Kind::Downgrade);
         let plan = self.plans.iter().find(moves)?;
         Some(match plan.kind {
             Kind::Rollback => &plan.to,
@@ -49,12 +53,12 @@ impl Past {
         })
     }
 
-    /// What a file was before an upgrade between these releases made it what it is now.
+    /// What a file was before an upgrade or a downgrade between these releases made it what it is now.
     fn before(&self, work: &Work, host: &str, file: &Rendered, now: &FileFacts) -> Option<Before> {
         let hops = self
             .plans
             .iter()
-            .filter(|plan| plan.kind == Kind::Upgrade)
+            .filter(|plan| matches!(plan.kind, Kind::Upgrade | Kind::Downgrade))
             .flat_map(|plan| &plan.hops)
             .filter(|hop| hop.from == work.to && hop.to == work.from);
         let mut steps = hops.flat_map(Hop::steps);
@@ -81,9 +85,28 @@ impl Past {
     }
 }
 
-/// The release to go back to: the lowest that a member runs, or would run if it were started.
+/// The release to go back to: the lowest that a member runs, or would run if it were started; while a downgrade runs,
+/// the highest that a member runs.
 pub fn release<'a>(cluster: &'a Cluster, facts: &'a ClusterFacts) -> Option<&'a Version> {
+    if leads_up(facts) {
+        return seats::highest(facts);
+    }
     seats::origin(cluster, facts)
+}
+
+/// Whether a downgrade runs and a member has not gone yet.
+pub(super) fn leads_up(facts: &ClusterFacts) -> bool {
+    let lowered = seats::downgrade(facts);
+    lowered.is_some() && seats::highest(facts).map(Version::minor) > lowered
+}
+
+/// Whether a member that runs this release is not where the way back leads.
+fn is_off(facts: &ClusterFacts, runs: &Version, to: &Version) -> bool {
+    if leads_up(facts) {
+        runs.minor() < to.minor()
+    } else {
+        runs > to
+    }
 }
 
 /// A release that is kept on the host, with what is needed to run a member.
@@ -107,7 +130,7 @@ pub fn needed(
     seats::seats(cluster, facts)
         .iter()
         .filter(|seat| chosen.contains(&seat.host.name))
-        .filter(|seat| seat.version().is_none_or(|version| version > to))
+        .filter(|seat| seat.version().is_none_or(|runs| is_off(facts, runs, to)))
         .filter(|seat| kept(seat, to).is_none())
         .map(|seat| (to.clone(), seat.facts.arch))
         .collect()
@@ -117,18 +140,22 @@ pub fn needed(
 /// member may be down.
 pub fn plan(request: &Request, past: &Past) -> Planned {
     let mut findings = preflight::state(request);
-    words(&mut findings, request.target);
+    findings.retain(|finding| finding.code != "DOWNGRADE_RUNS");
+    let up = leads_up(request.facts);
+    words(&mut findings, request.target, up);
     if let Some(Left::Needed(host)) = left::left(request) {
         findings.push(needed_first(&host));
         return refused(findings);
     }
     let work = work(request, past);
-    if work.from == *request.target && work.seats.is_empty() {
+    if work.from == *request.target && work.seats.is_empty() && !up {
         findings.extend(too_late(request, past));
         return refused(preflight::idle(findings));
     }
-    findings.extend(no_way_back(request, &work));
-    if work.seats.is_empty() {
+    if !up {
+        findings.extend(no_way_back(request, &work));
+    }
+    if work.seats.is_empty() && !(up && work.complete) {
         findings.extend(preflight::partial_back(request, &work));
         return refused(preflight::idle(findings));
     }
@@ -142,9 +169,10 @@ pub fn plan(request: &Request, past: &Past) -> Planned {
 }
 
 /// The hints of a mixed cluster's finding are an upgrade's.
-fn words(findings: &mut [Finding], to: &Version) {
+fn words(findings: &mut [Finding], to: &Version, up: bool) {
+    let off = if up { "below" } else { "above" };
     for finding in findings.iter_mut().filter(|one| one.code == "MIXED") {
-        finding.hint = format!("members above {to} are taken back, the others stay as they are");
+        finding.hint = format!("members {off} {to} are taken back, the others stay as they are");
     }
 }
 
@@ -155,11 +183,19 @@ fn work<'a>(request: &Request<'a>, past: &Past) -> Work<'a> {
     let (mut due, rest): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|seat| in_turn(request, seat));
     let installed = due.iter().filter_map(Seat::installed);
-    let highest = installed.chain(seats::highest(request.facts)).max();
-    let from = highest.unwrap_or(&to).clone();
+    let up = leads_up(request.facts);
+    let from = if up {
+        seats::origin(request.cluster, request.facts)
+    } else {
+        installed.chain(seats::highest(request.facts)).max()
+    };
+    let from = from.unwrap_or(&to).clone();
     // Newest first; the order below keeps that among followers.
     due.sort_by(|a, b| b.version().cmp(&a.version()));
-    let complete = rest.iter().all(|seat| seat.version() == Some(&to));
+    let complete = rest.iter().all(|seat| {
+        let runs = seat.version();
+        runs.is_some_and(|runs| *runs == to || up && !is_off(request.facts, runs, &to))
+    });
     let mut work = Work {
         leader,
         complete,
@@ -170,14 +206,14 @@ fn work<'a>(request: &Request<'a>, past: &Past) -> Work<'a> {
     work
 }
 
-/// Whether a host was chosen and its member runs more, or is the one that an interrupted run left down.
+/// Whether a host was chosen and its member runs another release, or is the one that an interrupted run left down.
 fn in_turn(request: &Request, seat: &Seat) -> bool {
-    let above = || {
+    let off = || {
         seat.version()
-            .is_some_and(|running| running > request.target)
+            .is_some_and(|runs| is_off(request.facts, runs, request.target))
     };
     let left = || left::left(request).is_some_and(|left| left.host() == seat.host.name);
-    request.chosen.contains(&seat.host.name) && (above() || left())
+    request.chosen.contains(&seat.host.name) && (off() || left())
 }
 
 /// Puts what files were before the upgrade in the place of what templates make for the older release.
@@ -210,7 +246,7 @@ fn too_late(request: &Request, past: &Past) -> Option<Finding> {
 }
 
 /// Without a quorum nothing can be backed up and nobody be asked, so nothing is switched.
-fn needed_first(host: &str) -> Finding {
+pub(super) fn needed_first(host: &str) -> Finding {
     let reason = "its member is down, and without it there is no quorum to take a backup from";
     Finding::block("MEMBER_DOWN", host, reason)
         .hint("start its unit with what is installed there, then run this again")
@@ -241,13 +277,14 @@ fn no_way_back(request: &Request, work: &Work) -> Option<Finding> {
 fn passed(request: &Request, runs: &Version, why: &str) -> Finding {
     let seen = cluster_minor(request).map_or("unknown".to_owned(), |minor| minor.to_string());
     let reason = format!("members run {runs} and the cluster version is {seen}: {why}");
-    let formal = if runs.minor() >= Minor::new(3, 6) {
-        "; from 3.6 on etcd's own downgrade leads one minor back"
-    } else {
-        ""
+    let restore = "`runner restore`, from the backup that the upgrade took";
+    let hint = match request.rules.downgrade(runs.minor()) {
+        Some(hop) => format!(
+            "the way back to {} is `runner downgrade`, which keeps what was written since; or {restore}",
+            hop.from
+        ),
+        None => format!("the way back is {restore}"),
     };
-    let hint =
-        format!("the way back is `runner restore`, from the backup that the upgrade took{formal}");
     Finding::block("POINT_OF_NO_RETURN", &request.cluster.name, reason)
         .hint(hint)
         .source("etcd docs downgrade_3_6.md; server/etcdserver/api/membership/downgrade.go")
@@ -264,8 +301,9 @@ fn build(request: &Request, work: &Work) -> Plan {
 }
 
 fn cited(known: &Catalogue, from: &Version, to: &Version) -> Vec<Rule> {
+    let (low, high) = (from.min(to), from.max(to));
     let back = known
-        .hop(to.minor(), from.minor())
+        .hop(low.minor(), high.minor())
         .map_or(&known.patch_step().source, |hop| &hop.source);
     let rule = |text: &str, source: &str| Rule {
         text: text.to_owned(),
@@ -273,7 +311,11 @@ fn cited(known: &Catalogue, from: &Version, to: &Version) -> Vec<Rule> {
     };
     vec![
         rule(
-            "while the cluster is mixed the older binary takes the same data; files are left alone",
+            if from < to {
+                "while etcd's downgrade runs the newer binary takes the same data; files are left alone"
+            } else {
+                "while the cluster is mixed the older binary takes the same data; files are left alone"
+            },
             back,
         ),
         rule(

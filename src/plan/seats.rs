@@ -1,6 +1,6 @@
 //! Who sits where: each host of the inventory with its facts and the member that answers there.
 
-use crate::etcd::{Member, MemberId, Version};
+use crate::etcd::{Member, MemberId, Minor, Version};
 use crate::facts::{ClusterFacts, HostFacts, MemberView};
 use crate::inventory::{Cluster, Host};
 
@@ -99,6 +99,18 @@ pub fn highest(facts: &ClusterFacts) -> Option<&Version> {
 
 fn versions(facts: &ClusterFacts) -> impl Iterator<Item = &Version> {
     views(facts).map(|view| &view.version)
+}
+
+/// The line that an enabled downgrade of etcd's leads to. Members before 3.6 do not tell of it.
+pub fn downgrade(facts: &ClusterFacts) -> Option<Minor> {
+    let mut told = views(facts).filter_map(|view| view.downgrade.as_ref());
+    told.next().map(Version::minor)
+}
+
+/// Whether members answer that run a line above this one, and others that do not.
+pub fn is_between(facts: &ClusterFacts, line: Minor) -> bool {
+    let above = |version: &Version| version.minor() > line;
+    versions(facts).any(above) && !versions(facts).all(above)
 }
 
 /// What the members said, by host name.

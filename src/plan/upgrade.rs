@@ -106,6 +106,15 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether members come down to the release: what they run is above it.
+    pub fn leads_down(&self) -> bool {
+        match self.kind {
+            Kind::Upgrade | Kind::Backup => false,
+            Kind::Restore => true,
+            Kind::Rollback | Kind::Downgrade => self.to <= self.from,
+        }
+    }
+
     /// The rendered files of a host.
     pub fn files_of(&self, seat: &Seat) -> &[Rendered] {
         self.files
@@ -130,7 +139,7 @@ pub fn plan(request: &Request) -> Planned {
     }
     let mut findings = preflight::state(request);
     if let Some(highest) = seats::highest(request.facts).filter(|high| *high > request.target) {
-        findings.push(path::older(highest, request.target));
+        findings.push(path::older(highest, request.target, request.rules));
         return refused(findings);
     }
     if !is_due(request) {

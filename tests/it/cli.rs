@@ -44,7 +44,7 @@ fn status(output: &Output) -> i32 {
     output.status.code().expect("no signal ended it")
 }
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["upgrade"],
     &["plan"],
@@ -52,6 +52,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["status"],
     &["backup"],
     &["rollback"],
+    &["downgrade"],
     &["restore"],
     &["exec"],
     &["discover"],
@@ -99,6 +100,7 @@ fn the_first_help_explains_each_command_in_one_line() {
         "status",
         "backup",
         "rollback",
+        "downgrade",
         "restore",
         "rehearse",
         "inventory",
@@ -131,6 +133,7 @@ fn no_command_and_unknown_commands_and_flags_are_usage_errors_on_stderr() {
         &["status", "-q", "-v"],
         &["rehearse", "--keep", "--destroy"],
         &["status", "--output", "xml"],
+        &["downgrade", "--to", "3.5"],
         &["restore", "--bump-revision", "5"],
         &["restore", "--mark-compacted"],
     ] {
@@ -179,7 +182,14 @@ fn version_is_one_line_on_stdout() {
 fn without_an_inventory_nothing_is_contacted_and_the_flag_is_named() {
     let home = home();
     for command in [
-        "upgrade", "plan", "check", "status", "backup", "rollback", "restore",
+        "upgrade",
+        "plan",
+        "check",
+        "status",
+        "backup",
+        "rollback",
+        "downgrade",
+        "restore",
     ] {
         let output = run(home.path(), &[command]);
         assert_eq!(
@@ -200,7 +210,14 @@ fn a_typo_in_the_inventory_is_shown_with_its_place_and_a_suggestion() {
     )
     .unwrap();
     for command in [
-        "upgrade", "plan", "check", "status", "backup", "rollback", "restore",
+        "upgrade",
+        "plan",
+        "check",
+        "status",
+        "backup",
+        "rollback",
+        "downgrade",
+        "restore",
     ] {
         let output = run(home.path(), &[command]);
         assert_eq!(

@@ -88,6 +88,17 @@ impl Rig {
         }
     }
 
+    /// One that was upgraded and goes down again.
+    pub fn down(members: usize, from: &str, to: &str) -> Self {
+        let (from, to): (Version, Version) = (from.parse().unwrap(), to.parse().unwrap());
+        Self {
+            sim: SimCluster::new(members, &from),
+            passed: vec![from],
+            to,
+            ..Self::forgetful(members)
+        }
+    }
+
     /// One whose journals are kept.
     pub fn remembering(self) -> Self {
         Self {

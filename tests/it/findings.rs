@@ -22,12 +22,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("BACKUP_FOREIGN", "tests/it/restore_plan.rs"),
     ("BACKUP_SAME", "tests/it/restore_plan.rs"),
     ("DATA_LOSS", "tests/it/restore_plan.rs"),
-    (
-        "DOWNGRADE_RUNS",
-        "tests/it/snapshots/scenario_downgrade_runs.snap",
-    ),
+    ("DOWNGRADE_RUNS", "tests/it/downgrade.rs"),
+    ("DOWNGRADE_TARGET", "tests/it/downgrade.rs"),
     ("NO_BACKUP", "tests/it/restore_plan.rs"),
     ("NO_BUMP", "tests/it/restore_plan.rs"),
+    ("NO_DOWNGRADE", "tests/it/downgrade.rs"),
     ("NO_MEMBER", "tests/it/backup_plan.rs"),
     (
         "NO_MIXED_ROLLBACK",

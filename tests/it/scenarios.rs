@@ -14,7 +14,7 @@ use runner::plan::path::Available;
 use runner::plan::render::{self, Style};
 use runner::plan::rollback::{self, Past};
 use runner::plan::upgrade::Request;
-use runner::plan::{Finding, Planned, Severity, lint, seats};
+use runner::plan::{Finding, Planned, Severity, downgrade, lint, seats};
 use serde::Deserialize;
 
 use crate::world::{World, binaries, id, version};
@@ -46,6 +46,9 @@ struct Scenario {
     /// Whether the cluster is to be taken back; the target is then the lowest release that runs.
     #[serde(default)]
     rollback: bool,
+    /// Whether the cluster is to be taken one minor back.
+    #[serde(default)]
+    downgrade: bool,
     /// The cluster version that the members see.
     cluster_version: Option<String>,
     /// Whether etcd's authentication is on.
@@ -104,7 +107,7 @@ impl Scenario {
         if let Some(limit) = &self.limit {
             world.chosen = limit.iter().cloned().collect();
         }
-        world.resume = self.resume || self.rollback;
+        world.resume = self.resume || self.rollback || self.downgrade;
         self.cluster(&mut world);
         for name in world.chosen_names() {
             self.all.apply(&mut world, &name);
@@ -120,6 +123,9 @@ impl Scenario {
     }
 
     fn planned(&self, world: &World) -> Planned {
+        if self.downgrade {
+            return down(world);
+        }
         if !self.rollback {
             return world.plan();
         }
@@ -147,6 +153,16 @@ impl Scenario {
                 host.templates = templates();
             }
         }
+    }
+}
+
+/// To the target, or why not.
+fn down(world: &World) -> Planned {
+    let request = world.request();
+    let wanted = Some(request.target);
+    match downgrade::target(&world.facts, wanted, &world.available, request.rules) {
+        Ok(_) => downgrade::plan(&request),
+        Err(why) => downgrade::no_target(&request, why),
     }
 }
 

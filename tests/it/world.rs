@@ -240,6 +240,7 @@ fn view(number: usize, members: usize, running: &str) -> MemberView {
             })
             .collect(),
         downgrade: None,
+        storage: None,
     }
 }
 

@@ -26,5 +26,6 @@ pub fn words(action: &Action) -> String {
         Action::ForceSnapshot { above, .. } => format!("have a raft snapshot above {above} taken"),
         Action::DropV2 => "delete all keys of API 2".to_owned(),
         Action::Rebuild(action) => crate::plan::rebuild::words(action),
+        Action::Downgrade(action) => crate::plan::downgrade::words(action),
     }
 }

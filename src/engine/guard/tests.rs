@@ -31,6 +31,7 @@ fn seen() -> Observation {
         alarms: Vec::new(),
         members: members.clone(),
         downgrade: None,
+        storage: None,
     };
     let answer = |member: &Member| Answer::Member(Box::new(view(member)));
     let hosts = members.iter().map(|m| (m.name.clone(), answer(m)));

@@ -49,6 +49,8 @@ pub(super) struct RawStatus {
     pub(super) is_learner: bool,
     #[serde(default)]
     pub(super) downgrade_info: RawDowngrade,
+    #[serde(default)]
+    pub(super) storage_version: String,
 }
 
 /// Told from 3.6; empty unless a downgrade is enabled.
@@ -175,6 +177,9 @@ impl RawStatus {
             downgrade: downgrade
                 .enabled
                 .then(|| downgrade.target_version.parse())
+                .transpose()?,
+            storage: (!self.storage_version.is_empty())
+                .then(|| self.storage_version.parse())
                 .transpose()?,
         })
     }

@@ -63,6 +63,7 @@ fn view(
         alarms: Vec::new(),
         members: v2::members(&frames.text("v2.members")).unwrap_or_default(),
         downgrade: None,
+        storage: None,
     }
 }
 

@@ -59,6 +59,7 @@ fn view(id: u64, members: Vec<Member>) -> MemberView {
         alarms: Vec::new(),
         members,
         downgrade: None,
+        storage: None,
     }
 }
 

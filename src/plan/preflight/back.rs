@@ -1,5 +1,6 @@
 //! What stands in the way of a rollback, and of a backup that is taken alone.
 
+use crate::etcd::Version;
 use crate::plan::Finding;
 use crate::plan::backup::Request as Backup;
 use crate::plan::rollback::kept;
@@ -52,17 +53,26 @@ pub(super) fn releases(
     })
 }
 
-/// Members above the release that `--limit` leaves where they are.
+/// Members that `--limit` keeps off the release, above it or, where a downgrade is given up, below.
 pub(super) fn partial(request: &Request, work: &Work) -> Option<Finding> {
     let all = seats(request.cluster, request.facts);
+    let down = work.leads_down();
+    let is_off = |runs: &Version| {
+        if down {
+            *runs > work.to
+        } else {
+            runs.minor() < work.to.minor()
+        }
+    };
     let stays = |seat: &&Seat| {
-        let above = seat.version().is_some_and(|version| *version > work.to);
-        above && !request.chosen.contains(&seat.host.name)
+        let off = seat.version().is_some_and(is_off);
+        off && !request.chosen.contains(&seat.host.name)
     };
     let left: Vec<&Seat> = all.iter().filter(stays).collect();
     (!left.is_empty()).then(|| {
-        let above = of(left.len(), all.len(), "members stay above");
-        let reason = format!("{above} {}: {}", work.to, names(&left));
+        let side = if down { "above" } else { "below" };
+        let stay = of(left.len(), all.len(), "members stay");
+        let reason = format!("{stay} {side} {}: {}", work.to, names(&left));
         Finding::note("PARTIAL", &request.cluster.name, reason)
             .hint("the cluster stays mixed; run without `--limit` to take all of them back")
     })

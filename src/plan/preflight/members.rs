@@ -153,15 +153,12 @@ fn alarms(request: &Request) -> Vec<Finding> {
 /// While one is enabled the stored data are of the lower line already; it ends by itself when all members run that, or
 /// by `cancel`.
 fn downgrade(request: &Request) -> Option<Finding> {
-    let mut views = seats::views(request.facts);
-    let to = views.find_map(|view| view.downgrade.as_ref())?.minor();
+    let to = seats::downgrade(request.facts)?;
     let target = request.target;
     let reason = format!("a downgrade to {to} is enabled, {target} leads the other way");
     Some(
         Finding::block("DOWNGRADE_RUNS", &request.cluster.name, reason)
-            .hint(format!(
-                "end it with `etcdctl downgrade cancel`, or finish it with the release of {to} on all members"
-            ))
+            .hint("`runner downgrade` finishes it, `runner rollback` leads back to the release before it")
             .source("etcd docs downgrade_3_6.md, downgrade_3_7.md"),
     )
 }

@@ -10,7 +10,7 @@
 //! | `HOST_UNREACHABLE`, `FACTS_INCOMPLETE` | block, warn | a host cannot be reached, or does not answer in full; a backup goes on without it |
 //! | `RELEASE_UNUSABLE` | block | a release cannot be fetched, or is not what its name says |
 //! | `JOURNAL_UNREAD` | note | a rollback could not read a past run |
-//! | `RUN_IN_PROGRESS` | warn | another run holds the lock of the cluster; `upgrade` and `rollback` end with status 7 |
+//! | `RUN_IN_PROGRESS` | warn | another run holds the lock of the cluster; commands that change hosts end with status 7 |
 //! | `HOST_FACTS` | block | nothing is known of a host of the cluster |
 //! | `MEMBER_DOWN` | block, warn | a member gives no answer; one that a former run left down only warns |
 //! | `MEMBER_UNHEALTHY` | block | a linearizable read through a member fails |
@@ -22,7 +22,9 @@
 //! | `MEMBER_NOT_IN_CLUSTER` | block | a host's member is not in the member list |
 //! | `SAME_NAME` | block | two members have one name |
 //! | `ALARM` | block | an alarm is set |
-//! | `DOWNGRADE_RUNS` | block | etcd's own downgrade is enabled |
+//! | `DOWNGRADE_RUNS` | block | etcd's own downgrade is enabled, and an upgrade was asked for |
+//! | `NO_DOWNGRADE` | block | etcd has no downgrade of its own from this line |
+//! | `DOWNGRADE_TARGET` | block | a downgrade leads one minor back, and another release was asked for or is on its way |
 //! | `LEARNER` | acknowledge | a learner is present |
 //! | `MIXED` | warn | members run different releases |
 //! | `MIXED_SPREAD` | block | more than one minor lies between them |
@@ -42,7 +44,7 @@
 //! | `TARGET_OLDER`, `TARGET_MISSING`, `RELEASE_MISSING`, `HOP_UNKNOWN` | block | no way leads there: it is older, not to be had, or of a line that is not known |
 //! | `POINT_OF_NO_RETURN` | block | a rollback comes too late: the cluster version has risen |
 //! | `NO_MIXED_ROLLBACK` | block | etcd has no way back on this hop, even while the cluster is mixed |
-//! | `NO_MEMBER` | block | a backup finds no member that answers |
+//! | `NO_MEMBER` | block | a backup or a downgrade finds no member that answers |
 //! | `NO_BACKUP` | block | a restore finds no backup of the cluster, or not the one that was named |
 //! | `BACKUP_DAMAGED` | block | a backup is not what its description or its own digest says |
 //! | `BACKUP_RELEASE` | block | which release a backup belongs to cannot be told |
@@ -134,6 +136,18 @@ pub(super) fn work(request: &Request, work: &Work) -> Vec<Finding> {
 /// What stands in the way of this rollback.
 pub(super) fn back(request: &Request, work: &Work) -> Vec<Finding> {
     back::findings(request, work)
+}
+
+/// What stands in the way of this downgrade.
+pub(super) fn downgrade(request: &Request, work: &Work) -> Vec<Finding> {
+    let mut findings = back::findings(request, work);
+    findings.extend(target::usable(request, work));
+    findings
+}
+
+/// Members that give no answer, although all must.
+pub(super) fn down(request: &Request) -> Vec<Finding> {
+    members::down(&seats(request.cluster, request.facts))
 }
 
 /// Members that `--limit` keeps from being taken back.

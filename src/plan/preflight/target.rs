@@ -7,6 +7,7 @@ use crate::etcd::catalogue::BadPatch;
 use crate::plan::Finding;
 use crate::plan::files::{self, Rendered};
 use crate::plan::options::Options;
+use crate::plan::path;
 use crate::plan::seats::{Seat, seats};
 use crate::plan::upgrade::{Request, Work};
 
@@ -20,6 +21,15 @@ pub(super) fn findings(request: &Request, work: &Work, all: &[Seat]) -> Vec<Find
     findings.extend(by_message(&work.template_errors));
     for seat in &work.seats {
         findings.extend(placed(seat, work.files_of(seat)));
+    }
+    findings
+}
+
+/// The target of a downgrade: whether it can be had, and what is known against it.
+pub(super) fn usable(request: &Request, work: &Work) -> Vec<Finding> {
+    let mut findings = path::unusable(&work.to, request.available, request.rules);
+    if findings.is_empty() {
+        findings.extend(faults(request, work));
     }
     findings
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::etcd::catalogue::Catalogue;
 use crate::plan::{
     Action, Finding, Hop, Kind, Lane, OnFailure, Plan, Planned, Purpose, Severity, Step, Wave,
 };
@@ -83,6 +84,7 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     let verb = match plan.kind {
         Kind::Upgrade => "upgrade",
         Kind::Rollback => "rollback",
+        Kind::Downgrade => "downgrade",
         Kind::Backup => "backup",
         Kind::Restore => "restore",
     };
@@ -145,9 +147,14 @@ fn one_hop(hop: &Hop, number: usize, of: usize, style: Style) -> String {
         text += &one_group(group, style);
     }
     if let Some(point) = hop.point_of_no_return {
+        let formal = Catalogue::embedded().downgrade(hop.to.minor());
+        let afterwards = match formal {
+            Some(_) => "`runner downgrade`, or the backup",
+            None => "only the backup",
+        };
         let said = format!(
             "point of no return: step {}, the start of the last member; before it the old release \
-             leads back, afterwards only the backup",
+             leads back, afterwards {afterwards}",
             point.0
         );
         text += "\n";

@@ -77,6 +77,7 @@ pub fn words(action: &Action) -> String {
         }
         Action::DropV2 => "delete all keys of API 2".to_owned(),
         Action::Rebuild(action) => crate::plan::rebuild::words(action),
+        Action::Downgrade(action) => crate::plan::downgrade::words(action),
     }
 }
 

@@ -8,6 +8,7 @@ use runner::facts::{
     MemberView, UnitFacts,
 };
 
+use super::cluster;
 use super::eras;
 use super::inventory::{UNIT, UNIT_FILE};
 use super::model::{Host, Installed, State, sha256};
@@ -139,6 +140,7 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
             because: format!("{UNIT} is {}", host.unit.active),
         };
     };
+    let (downgrade, storage) = cluster::told(state, host, version);
     let alarm = Alarm {
         member: host.id(),
         kind: AlarmKind::NoSpace,
@@ -162,7 +164,8 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
         },
         alarms: state.alarm.then_some(alarm).into_iter().collect(),
         members: state.hosts.iter().map(member).collect(),
-        downgrade: None,
+        downgrade,
+        storage,
     }))
 }
 

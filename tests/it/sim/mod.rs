@@ -12,6 +12,7 @@ use runner::transport::{Command, Output, Stage, Transport, Unreachable};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+pub mod cluster;
 mod eras;
 pub mod facts;
 mod hold;
@@ -21,6 +22,7 @@ pub mod model;
 mod release;
 pub mod rescue;
 pub mod restore;
+mod rules;
 mod scripts;
 pub mod traps;
 pub mod unit;

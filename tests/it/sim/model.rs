@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runner::etcd::{MemberId, Minor, Version, dialect};
+use runner::etcd::{MemberId, Minor, Version};
 use runner::facts::V2Keys;
 use tokio::time::Instant;
 
+use super::cluster::Formal;
 use super::inventory::{DROP_IN, UNIT_FILE};
 use super::journal::Journals;
 pub use super::release::{binaries, content, sha256};
@@ -59,6 +60,8 @@ pub struct Host {
     /// What its raft log and its database hold.
     pub raft: Log,
     pub v2_keys: V2Keys,
+    /// The line that its data are stored as.
+    pub stored: Minor,
     /// What the holder of the lock wrote.
     pub lock: Option<String>,
     /// What brings the member up if its run is gone.
@@ -91,6 +94,8 @@ pub struct State {
     /// Whether all members may be stopped.
     pub restoring: bool,
     pub journal: Journals,
+    /// etcd's own downgrade.
+    pub formal: Formal,
 }
 
 impl Host {
@@ -117,6 +122,7 @@ impl Host {
             log: Vec::new(),
             raft: Log::of(version),
             v2_keys: V2Keys::Absent,
+            stored: version.minor(),
             lock: None,
             rescue: None,
         }
@@ -188,6 +194,7 @@ impl State {
             lines: BTreeMap::new(),
             restoring: false,
             journal: Journals::default(),
+            formal: Formal::default(),
         };
         state.tick();
         state
@@ -220,6 +227,7 @@ impl State {
         self.elect();
         self.replicate();
         self.raise_cluster_version();
+        self.downgrade();
         self.rescue();
     }
 
@@ -281,7 +289,8 @@ impl State {
             .map(|host| host.answers().map(Version::minor))
             .min()
             .flatten();
-        let due = lowest.filter(|minor| *minor > self.line(self.main()) && self.leader.is_some());
+        let raises = self.leader.is_some() && self.formal.to.is_none();
+        let due = lowest.filter(|minor| *minor > self.line(self.main()) && raises);
         let Some(minor) = due else {
             self.raise_from = None;
             return;
@@ -300,7 +309,7 @@ impl State {
     /// Starts the unit with whatever `bin_dir/etcd` leads to.
     pub fn start(&mut self, name: &str) {
         self.judge_start(name);
-        let raised = self.line(self.hosts[name].data.now);
+        let raised = self.least_line(name);
         let version = self.hosts[name].installed().cloned();
         let mut behaviour = version
             .as_ref()
@@ -358,40 +367,5 @@ impl State {
         host.process = None;
         host.unit = Unit::STOPPED;
         self.tick();
-    }
-
-    fn judge_start(&mut self, name: &str) {
-        if self.hosts[name].needs_reload() {
-            self.violations.push(format!(
-                "{name} was started with a unit file not read again"
-            ));
-        }
-    }
-
-    fn judge_stop(&mut self, name: &str) {
-        if self.restoring {
-            self.judge_stop_of_all(name);
-            return;
-        }
-        let others = self.hosts.iter().filter(|(other, _)| *other != name);
-        let down: Vec<&String> = others
-            .filter(|(_, host)| !host.serves())
-            .map(|(n, _)| n)
-            .collect();
-        let mut broken = Vec::new();
-        if self.hosts[name].serves() && !down.is_empty() {
-            broken.push(format!("{name} was stopped while {down:?} are down"));
-        }
-        if self.verified == 0 && !self.copies_stopped {
-            broken.push(format!("{name} was stopped before a verified backup"));
-        }
-        let told = self
-            .hosts
-            .values()
-            .all(|host| host.answers().is_none_or(dialect::moves_leader));
-        if told && self.leader == Some(self.hosts[name].id()) && self.hosts.len() > 1 {
-            broken.push(format!("{name} was stopped while it led"));
-        }
-        self.violations.extend(broken);
     }
 }

@@ -3,16 +3,17 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use runner::engine::act::{backup, backup_v2, check, file, leader, release, remedy, unit};
+use runner::engine::act::{backup, backup_v2, check, file, release, remedy, unit};
 use runner::engine::{log as engine_log, rescue as engine_rescue, wait};
+use runner::etcd::Version;
 use runner::etcd::dialect::Dialect;
-use runner::etcd::{MemberId, Version};
 use runner::facts::observe;
 use runner::facts::parse::frame;
 use runner::transport::{Command, Input, Output, Sink};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::cluster;
 use super::eras;
 use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
@@ -67,7 +68,7 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         remedy::WRITE_TITLE | remedy::SNAPSHOT_TITLE | remedy::DROP_TITLE => {
             eras::remedy(state, host, command)
         }
-        leader::MOVE_TITLE => move_leader(state, host, args),
+        title if cluster::knows(title) => cluster::run(state, host, command),
         engine_log::READ_TITLE => Ok(state.journal.read(host, args)),
         engine_rescue::DISARM_TITLE => {
             rescue::disarm(state, host, &args[2]);
@@ -122,6 +123,7 @@ fn status(state: &State, name: &str, version: &Version, header: &Value) -> Value
     if state.alarm {
         status["errors"] = json!([format!("memberID:{} alarm:NOSPACE ", host.id().0)]);
     }
+    cluster::tell(state, host, version, &mut status);
     status
 }
 
@@ -265,22 +267,6 @@ fn prune(state: &mut State, name: &str, args: &[String]) -> String {
         gone += "\n";
     }
     gone
-}
-
-fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
-    let target: MemberId = args[6].parse().expect("a member id");
-    if state.leader != Some(state.hosts[name].id()) {
-        return Err("Error: no leader endpoint given at [http://127.0.0.1:2379]".to_owned());
-    }
-    let to = state.name_of(target).to_owned();
-    if !state.healthy(&to) {
-        return Err(
-            "Error: etcdserver: request timed out, leader transfer took too long".to_owned(),
-        );
-    }
-    state.leader = Some(target);
-    state.term += 1;
-    Ok(String::new())
 }
 
 fn stop(state: &mut State, name: &str, args: &[String]) -> String {
