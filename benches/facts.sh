@@ -10,11 +10,7 @@ rounds=${1:-5} count=${2:-60} forks=${3:-20} release=${4:-3.5.16}
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
-venv=${PEERS_VENV:-$work/venv}
-[ -x "$venv/bin/ansible" ] || {
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install -q -r "$here/peers/requirements.txt"
-}
+tools
 
 # One member a cluster: idle members then cost next to nothing.
 number=0
@@ -24,11 +20,7 @@ while [ $number -lt "$count" ]; do
 done >"$work/shape.toml"
 lab "$release" -i "$work/shape.toml"
 printf '%s\n' "$hosts" >"$work/hosts"
-{
-    printf '[all]\n'
-    cat "$work/hosts"
-    printf '[all:vars]\nansible_user=ops\nansible_python_interpreter=/usr/bin/python3\nansible_ssh_common_args=-F %s\n' "$config"
-} >"$work/hosts.ini"
+ansible_hosts all
 
 # What runner sends to each host, as one script.
 (cd "$here/../src/facts" && cat lib.sh page.sh observe.sh gather.sh && echo 'gather "$@"') >"$work/gather"
@@ -38,18 +30,10 @@ by_ssh() {
         http://127.0.0.1:2379 \"''\" \"''\" \"''\" /var/lib/etcd /var/backups/etcd etcd.service $release \
         /etc/systemd/system/etcd.service.d/90-runner-snapshot.conf <'$work/gather' >'$work/HOST.said'" <"$work/hosts"
 }
-by_ansible() {
-    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXXX") \
-        inside "$venv/bin/ansible" -i "$work/hosts.ini" -f "$forks" -b -m setup all)
-}
+by_ansible() { ansible ansible -f "$forks" -b -m setup all; }
 by_runner() {
     inside "$runner" check --ssh-config "$config" -i "$inventory" -e "releases.source=$releases" --to "$release" -f "$forks" \
         --state-dir "$work/state"
-}
-timed() {
-    begin=$(now)
-    "$@" >"$work/out" 2>"$work/err" || { tail -n 30 "$work/out" "$work/err" >&2; exit 1; }
-    took=$(($(now) - begin))
 }
 
 : >"$work/rounds"

@@ -1,4 +1,5 @@
-# Shared by the benches: labs of a kind, an upgrade by runner, medians. Source it with $here set to this folder.
+# Shared by the benches: labs of a kind, an upgrade by runner, other people's tools, medians. Source it with $here set to
+# this folder. Nothing that is timed may take longer than BENCH_LIMIT seconds (300).
 # shellcheck shell=sh
 
 runner=${RUNNER:-$here/../target/release/runner}
@@ -28,7 +29,49 @@ lab() {
 }
 
 # inside COMMAND...: runs it in the lab's network, where hosts are reached without a proxy: not every tool gets on with one.
-inside() { nsenter --net="$namespace" "$@"; }
+inside() { timeout -k 5 "${BENCH_LIMIT:-300}" nsenter --net="$namespace" "$@"; }
+
+# timed COMMAND...: sets took, in milliseconds; what it says goes to $work/said. Ends the bench if it fails.
+timed() {
+    begin=$(now)
+    status=0
+    "$@" >"$work/said" 2>&1 || status=$?
+    # shellcheck disable=SC2034 # for whoever sources this
+    took=$(($(now) - begin))
+    [ $status = 0 ] || {
+        tail -n 30 "$work/said" >&2
+        echo "$* ended with status $status (124: more than ${BENCH_LIMIT:-300} s)" >&2
+        exit 1
+    }
+}
+
+# tools: sets venv, a folder that has pyinfra, Ansible and mitogen. PEERS_VENV names one to use again, or to make.
+tools() {
+    venv=${PEERS_VENV:-$work/venv}
+    [ -x "$venv/bin/pyinfra" ] && [ -x "$venv/bin/ansible-playbook" ] && return
+    python3 -m venv "$venv" && "$venv/bin/pip" install -q -r "$here/peers/requirements.txt" ||
+        { echo "pyinfra, Ansible and mitogen cannot be installed from PyPI" >&2; exit 1; }
+}
+
+# ansible_hosts GROUP NAME=VALUE...: writes $work/hosts.ini, the lab's hosts with these variables.
+ansible_hosts() {
+    {
+        printf '[%s]\n' "$1"
+        printf '%s\n' "$hosts"
+        printf '[%s:vars]\nansible_user=ops\nansible_python_interpreter=/usr/bin/python3\n' "$1"
+        printf 'ansible_ssh_common_args=-F %s\n' "$config"
+        shift
+        [ $# = 0 ] || printf '%s\n' "$@"
+    } >"$work/hosts.ini"
+}
+
+# ansible COMMAND...: one of Ansible's commands on these hosts, its connections new.
+ansible() {
+    command=$1
+    shift
+    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXXX") \
+        inside "$venv/bin/$command" -i "$work/hosts.ini" "$@")
+}
 
 # upgrade_by_runner VERSION: upgrades the lab, and prints the milliseconds until the last member is settled; etcd's own
 # tick, which no tool can hurry, is left out.

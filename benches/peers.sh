@@ -12,11 +12,7 @@ rounds=${1:-3} from=${2:-3.4.23} to=${3:-3.5.16}
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
-venv=${PEERS_VENV:-$work/venv}
-[ -x "$venv/bin/pyinfra" ] || {
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install -q -r "$here/peers/requirements.txt"
-}
+tools
 mitogen=$("$venv/bin/python" -c 'import ansible_mitogen, os; print(os.path.dirname(ansible_mitogen.__file__))')
 
 # What both kinds of inventory say, and the release as one file. Not timed.
@@ -24,24 +20,13 @@ prepare() {
     lab "$from" --members 3
     tar -C "$releases/$to" -cf "$work/release.tar" etcd etcdctl etcdutl
     (cd "$releases/$to" && sha256sum etcd etcdctl etcdutl) >"$work/sums"
-    {
-        printf '[etcd]\n'
-        printf '%s\n' "$hosts"
-        printf '[etcd:vars]\nansible_user=ops\nansible_python_interpreter=/usr/bin/python3\n'
-        printf 'ansible_ssh_common_args=-F %s\nrelease=%s\nwork=%s\n' "$config" "$to" "$work"
-    } >"$work/hosts.ini"
+    ansible_hosts etcd "release=$to" "work=$work"
     {
         printf 'etcd = ['
         # shellcheck disable=SC2086 # one word a host
         printf '"%s", ' $hosts
         printf ']\n'
     } >"$work/inventory.py"
-}
-
-timed() {
-    begin=$(now)
-    "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; exit 1; }
-    took=$(($(now) - begin))
 }
 
 # Whoever was fast must have done it.
@@ -58,10 +43,7 @@ by_pyinfra() {
     (cd "$here/peers" && PEER_CONFIG=$config PEER_KEY=$folder/key PEER_KNOWN=$folder/known_hosts \
         PEER_WORK=$work PEER_RELEASE=$to inside "$venv/bin/pyinfra" -y "$work/inventory.py" pyinfra_deploy.py)
 }
-by_ansible() {
-    (cd "$here/peers" && ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d "$work/cpXXX") \
-        inside "$venv/bin/ansible-playbook" -i "$work/hosts.ini" ansible_playbook.yml)
-}
+by_ansible() { ansible ansible-playbook ansible_playbook.yml; }
 by_mitogen() {
     ANSIBLE_STRATEGY_PLUGINS=$mitogen/plugins/strategy ANSIBLE_STRATEGY=mitogen_linear by_ansible
 }
