@@ -32,7 +32,7 @@ under_client() {
     "$@" >"$said"
     kill $writer
     wait $writer
-    gap=$(cut -d ' ' -f 2 "$work/writer")
+    gap=$(sed -n '1s/.* //p' "$work/writer")
 }
 
 : >"$work/pairs"

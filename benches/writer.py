@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes a key every 5 ms until told to end (SIGTERM), to another member when one fails: writer.py URL...
 
-Prints how many writes were acknowledged and the longest time, in milliseconds, from one acknowledgement to the next.
+Prints how many writes were acknowledged and the longest time, in milliseconds, from one acknowledgement to the next;
+then each such time of 100 ms and more: when it began, in milliseconds of the clock, how long it was, and which members failed.
 """
 import base64
 import http.client
@@ -29,21 +30,27 @@ def main():
     ended = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     members = itertools.cycle(http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE) for url in sys.argv[1:])
-    member, written, longest = next(members), 0, 0.0
-    last = time.monotonic()
+    member, written, gaps, failed = next(members), 0, [], []
+    last = time.time()
     while not ended:
-        began = time.monotonic()
+        began = time.time()
         try:
             well = put(member, written)
         except (OSError, http.client.HTTPException):
             well = False
         if well:
-            written, longest, last = written + 1, max(longest, time.monotonic() - last), time.monotonic()
+            gaps.append((time.time() - last, last, failed))
+            written, last, failed = written + 1, time.time(), []
         else:
             member.close()
+            failed = failed + [member.host]
             member = next(members)
-        time.sleep(max(0, began + PERIOD - time.monotonic()))
-    print(written, round(max(longest, time.monotonic() - last) * 1000))
+        time.sleep(max(0, began + PERIOD - time.time()))
+    gaps.append((time.time() - last, last, failed))
+    print(written, round(max(gaps)[0] * 1000))
+    for gap, when, failed in gaps:
+        if gap >= 0.1:
+            print(round(when * 1000), round(gap * 1000), *failed)
 
 
 main()
