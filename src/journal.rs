@@ -86,6 +86,7 @@ struct Inner {
     journal: Journal,
     listeners: Vec<Sender<Event>>,
     broken: bool,
+    ended: bool,
 }
 
 /// What a journal holds.
@@ -191,6 +192,7 @@ impl Recorder {
                 journal,
                 listeners: Vec::new(),
                 broken: false,
+                ended: false,
             }),
         }
     }
@@ -214,7 +216,8 @@ impl Recorder {
 
     /// Writes an event to disk, then hands it on.
     ///
-    /// After one failure every later call fails too: a journal with a hole would tell a wrong story.
+    /// After one failure every later call fails too: a journal with a hole would tell a wrong story. After the ending
+    /// nothing is written: an interrupt that comes while somebody reads what was said is none of the run.
     ///
     /// # Errors
     /// [`JournalError::Write`]; the caller must not do what the event announces.
@@ -223,6 +226,10 @@ impl Recorder {
         if inner.broken {
             return Err(self.broken());
         }
+        if inner.ended {
+            return Ok(());
+        }
+        let is_ending = matches!(kind, Kind::Ended { .. });
         let event = match inner.journal.append(kind) {
             Ok(event) => event,
             Err(error) => {
@@ -230,10 +237,16 @@ impl Recorder {
                 return Err(error);
             }
         };
+        inner.ended = is_ending;
         inner
             .listeners
             .retain(|listener| listener.send(event.clone()).is_ok());
         Ok(())
+    }
+
+    /// Whether the run's ending is written.
+    pub fn is_ended(&self) -> bool {
+        self.lock().ended
     }
 
     fn broken(&self) -> JournalError {

@@ -57,6 +57,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         result
     }));
+    out::finish();
     ExitCode::from(code(ended))
 }
 

@@ -1,14 +1,16 @@
 //! stdout for data, stderr for talk. Whoever reads may have gone: that is no reason to fail.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
+use super::signals;
 use crate::cli::{Choice, Format, Global, Progress};
 use crate::error::Failure;
 use crate::report::json::Json;
 use crate::report::lines::Lines;
+use crate::report::outlet::{Outlet, Patience, Through, outlets};
 use crate::report::progress::Bars;
-use crate::report::terminal::{Polite, size};
-use crate::report::text::{Paint, tame};
+use crate::report::terminal::{restore, size};
+use crate::report::text::{Paint, bytes, tame};
 use crate::report::{Reporter, colours};
 
 /// The two streams, and whether each is coloured.
@@ -36,23 +38,23 @@ impl Out {
         }
     }
 
-    /// Writes what went wrong.
+    /// Writes what went wrong; it is the last that is said, so [`finish`] waits for it.
     pub fn failure(self, failure: &Failure) {
-        talk(&failure.render(self.stderr));
+        outlets().put(Outlet::Err, tame(&failure.render(self.stderr)).as_bytes());
     }
 
     /// The reporters that the flags ask for.
     pub fn reporters(self, global: &Global) -> Vec<Reporter> {
         let mut reporters = Vec::new();
         if global.output == Format::Json {
-            reporters.push(Reporter::Json(Json::new(Box::new(Polite(io::stdout())))));
+            reporters.push(Reporter::Json(Json::new(Box::new(Through(Outlet::Out)))));
         }
         reporters.push(match progress(global) {
             Progress::Bars => Reporter::Bars(Bars::stderr(self.stderr)),
             Progress::Lines => {
-                Reporter::Lines(Lines::new(Box::new(Polite(io::stderr())), global.verbose))
+                Reporter::Lines(Lines::new(Box::new(Through(Outlet::Err)), global.verbose))
             }
-            Progress::Auto | Progress::None => Reporter::Texts(Box::new(Polite(io::stderr()))),
+            Progress::Auto | Progress::None => Reporter::Texts(Box::new(Through(Outlet::Err))),
         });
         reporters
     }
@@ -60,9 +62,7 @@ impl Out {
 
 /// Writes data to stdout. What hosts have said cannot move a terminal.
 pub fn data(text: &str) {
-    let text = tame(text);
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    write(Outlet::Out, text);
 }
 
 /// Writes one JSON object and a line end to stdout.
@@ -74,9 +74,33 @@ pub fn object(object: &impl serde::Serialize) {
 
 /// Writes talk to stderr, as tame as data.
 pub fn talk(text: &str) {
-    let text = tame(text);
-    let mut out = io::stderr().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    write(Outlet::Err, text);
+}
+
+/// What is not taken soon is kept, and comes in its turn.
+fn write(outlet: Outlet, text: &str) {
+    outlets().put(outlet, tame(text).as_bytes());
+    outlets().drain(Patience::SOON);
+}
+
+/// Waits, at the very end, for whoever reads; a signal ends that. Data that nobody has taken is not lost in silence.
+pub fn finish() {
+    restore();
+    if outlets().drain(Patience::NONE) {
+        return;
+    }
+    signals::hurrying();
+    if outlets().drain(Patience::LAST) {
+        return;
+    }
+    let lost = outlets().pending(Outlet::Out);
+    if lost > 0 {
+        let lost = u64::try_from(lost).unwrap_or(u64::MAX);
+        talk(&format!(
+            "stdout takes nothing: {} were not written\n",
+            bytes(lost)
+        ));
+    }
 }
 
 /// The columns of a stream that is a terminal.

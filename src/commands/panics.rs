@@ -1,8 +1,9 @@
 //! A panic is a bug in runner: says so, with the run's id and its journal.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::out;
 
 /// What to point at after a panic.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ pub fn watch() -> Arc<Place> {
     let seen = Arc::clone(&place);
     std::panic::set_hook(Box::new(move |panic| {
         let text = seen.words(&panic.to_string().replace('\n', ": "));
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        out::talk(&text);
     }));
     place
 }

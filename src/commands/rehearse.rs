@@ -1,7 +1,6 @@
 //! `runner rehearse`: the same upgrade on real hosts of this machine, under a writing client.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 
+use super::out;
 use crate::etcd::Version;
 use crate::exit::Exit;
 use crate::inventory::Inventory;
@@ -324,11 +324,11 @@ fn refuse(error: &LabError) -> Exit {
 
 /// Data goes to stdout, unless that carries JSON.
 fn show(args: &Args, text: &str) {
-    let _ = if args.json {
-        io::stderr().write_all(text.as_bytes())
+    if args.json {
+        out::talk(text);
     } else {
-        io::stdout().write_all(text.as_bytes())
-    };
+        out::data(text);
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::error::{Failure, Problem, Result};
 use crate::exit::Exit;
 use crate::fleet::Shard;
 use crate::inventory::{self, Errors, Loaded, Selected, select};
+use crate::report::outlet::Patience;
 use crate::report::text::count;
 use crate::report::{Show, Voice};
 use crate::transport::ssh::{Settings, Ssh};
@@ -36,7 +37,7 @@ pub struct Session<'a> {
     pub locks: Arc<Locks>,
     /// Binaries packed for slow links, once for all clusters.
     pub packs: Arc<Packs>,
-    show: std::cell::RefCell<Show>,
+    show: Show,
 }
 
 /// Reads the inventory, opens a session, acts, and closes it whatever came of it.
@@ -107,7 +108,7 @@ impl<'a> Session<'a> {
             voice: show.voice(),
             packs: Arc::new(Packs::new(context.state_dir.clone())),
             locks: Arc::new(Locks::new(lock::holder(&context.run))),
-            show: std::cell::RefCell::new(show),
+            show,
         })
     }
 
@@ -132,18 +133,20 @@ impl<'a> Session<'a> {
 
     /// Waits until everything said so far is shown.
     pub fn flush(&self) {
-        self.show.borrow().flush();
+        self.show.flush();
     }
 
     /// Shows what is left; bars stay as they are, and data can follow.
     pub fn quiet(&self) {
-        self.show.borrow_mut().finish();
+        self.show.finish(Patience::SOON);
     }
 
+    /// Lets hosts go before it waits for whoever reads.
     async fn close(&self) {
         self.quiet();
         self.locks.release().await;
         self.transport.close().await;
+        self.show.finish(Patience::LAST);
     }
 }
 

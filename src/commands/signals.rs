@@ -2,14 +2,60 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustix::process::Signal;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::engine::Interrupt;
 use crate::event::Kind;
 use crate::journal::Recorder;
 use crate::report::Voice;
+use crate::report::outlet::outlets;
+
+/// The signals that ask a run to stop.
+struct All([Signal; 3]);
+
+impl All {
+    fn new() -> std::io::Result<Self> {
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [int, term, hang_up] = kinds.map(signal);
+        Ok(Self([int?, term?, hang_up?]))
+    }
+
+    /// Waits for the next of them.
+    async fn recv(&mut self) {
+        let [int, term, hang_up] = &mut self.0;
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
+}
+
+/// From now on, when all work is done, a signal only ends the wait for whoever reads what was written: the status that
+/// the command has earned stays.
+pub fn hurrying() {
+    let watch = || -> std::io::Result<()> {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build()?;
+        let mut all = {
+            let _inside = runtime.enter();
+            All::new()?
+        };
+        let listen = move || loop {
+            runtime.block_on(all.recv());
+            outlets().leave();
+        };
+        let thread = std::thread::Builder::new().name("signals".to_owned());
+        thread.spawn(listen).map(drop)
+    };
+    // Without it the wait is as long as it may be.
+    let _ = watch();
+}
 
 /// Watches signals for as long as the runtime lives.
 pub struct Signals {
@@ -28,19 +74,17 @@ impl Signals {
         let interrupt = Interrupt::new();
         let recorder: Arc<OnceLock<Arc<Recorder>>> = Arc::default();
         let (sender, times) = watch::channel(0);
-        let mut int = signal(SignalKind::interrupt())?;
-        let mut term = signal(SignalKind::terminate())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut all = All::new()?;
         let (raised, place) = (interrupt.clone(), Arc::clone(&recorder));
         tokio::spawn(async move {
             loop {
-                tokio::select! {
-                    _ = int.recv() => {}
-                    _ = term.recv() => {}
-                    _ = hang_up.recv() => {}
-                }
+                all.recv().await;
                 let times = raised.raise();
+                outlets().hurry();
                 if let Some(recorder) = place.get() {
+                    if recorder.is_ended() {
+                        outlets().leave();
+                    }
                     // A journal that cannot be written stops the run by itself, at the next step.
                     let _ = recorder.record(Kind::Interrupted { times });
                 }
@@ -61,7 +105,7 @@ impl Signals {
     /// The system refuses the handler.
     pub fn journaled(&self, recorder: Arc<Recorder>, voice: Voice) -> std::io::Result<()> {
         let _ = self.recorder.set(recorder);
-        let mut suspend = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+        let mut suspend = signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;
         tokio::spawn(async move {
             while suspend.recv().await.is_some() {
                 voice.say("a run that may have a member in hand does not sleep: Ctrl-C stops it at a safe point");

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::event::Kind;
-use crate::journal::Recorder;
-
 /// A handle that asks a run to stop. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
@@ -55,25 +52,6 @@ impl Interrupt {
         let mut times = self.times.subscribe();
         // The sender lives as long as `self`, so the wait ends by the condition alone.
         let _ = times.wait_for(|times| *times >= 2).await;
-    }
-}
-
-/// Raises `interrupt` at each SIGINT and SIGTERM and records it, for as long as it is polled.
-///
-/// # Errors
-/// The handlers cannot be installed.
-pub async fn on_signals(interrupt: Interrupt, recorder: Arc<Recorder>) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut int = signal(SignalKind::interrupt())?;
-    let mut term = signal(SignalKind::terminate())?;
-    loop {
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-        }
-        let times = interrupt.raise();
-        // A journal that cannot be written stops the run by itself, at the next step.
-        let _ = recorder.record(Kind::Interrupted { times });
     }
 }
 

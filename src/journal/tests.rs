@@ -97,3 +97,21 @@ fn a_run_id_is_a_time_in_utc_and_four_digits() {
     assert!(id.starts_with("20261120T120102Z-"));
     assert_eq!(id.len(), "20261120T120102Z-4f2a".len());
 }
+
+#[test]
+fn after_the_ending_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = journal(dir.path());
+    let ending = Kind::Ended {
+        status: 0,
+        summary: String::new(),
+        clusters: Vec::new(),
+        took_ms: 1,
+    };
+    recorder.record(note(1)).unwrap();
+    assert!(!recorder.is_ended());
+    recorder.record(ending).unwrap();
+    recorder.record(note(2)).unwrap();
+    assert!(recorder.is_ended());
+    assert_eq!(read(recorder.path()).unwrap().events.len(), 2);
+}

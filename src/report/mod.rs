@@ -4,8 +4,9 @@
 //! fill memory a little, and can never hold up the engine between a stop and a start.
 
 use std::io::Write;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ pub mod layout;
 pub mod lines;
 pub mod log;
 pub mod looking;
+pub mod outlet;
 pub mod phrase;
 pub mod progress;
 pub mod screen;
@@ -28,6 +30,7 @@ pub mod text;
 use json::Json;
 use lines::Lines;
 pub use looking::Talk;
+use outlet::{Patience, outlets};
 use progress::Bars;
 use text::Paint;
 
@@ -106,7 +109,17 @@ enum Message {
 /// The reporters of a run, in a thread of their own.
 pub struct Show {
     sender: Sender<Message>,
-    thread: Option<JoinHandle<()>>,
+    is_over: Arc<AtomicBool>,
+}
+
+/// Tells that the thread has ended, however it did.
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+        outlets().nudge();
+    }
 }
 
 /// A way to send to a [`Show`] from anywhere; never blocks, never fails.
@@ -119,11 +132,16 @@ impl Show {
     /// Starts the thread.
     pub fn start(reporters: Vec<Reporter>) -> Self {
         let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new()
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Over(Arc::clone(&is_over));
+        // Without a thread nothing is shown, and the channel says so.
+        let _ = std::thread::Builder::new()
             .name("report".to_owned())
-            .spawn(move || consume(&receiver, reporters))
-            .ok();
-        Self { sender, thread }
+            .spawn(move || {
+                let _over = over;
+                consume(&receiver, reporters);
+            });
+        Self { sender, is_over }
     }
 
     /// A way to send to it.
@@ -133,20 +151,20 @@ impl Show {
         }
     }
 
-    /// Waits until everything sent so far is shown, before a question is asked.
+    /// Waits until everything sent so far is shown, before a question is asked. A terminal that stands still is not
+    /// awaited.
     pub fn flush(&self) {
-        let (done, wait) = channel();
+        let (done, shown) = channel::<()>();
         if self.sender.send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv();
+            let is_shown = || shown.try_recv() != Err(TryRecvError::Empty);
+            outlets().wait(Patience::SOON, is_shown);
         }
     }
 
-    /// Shows what is left and ends the thread; later messages go nowhere.
-    pub fn finish(&mut self) {
+    /// Shows what is left and ends the thread, if it gets there; later messages go nowhere.
+    pub fn finish(&self, patience: Patience) {
         let _ = self.sender.send(Message::Finish);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        outlets().wait(patience, || self.is_over.load(Ordering::Acquire));
     }
 }
 
@@ -181,7 +199,10 @@ fn consume(receiver: &Receiver<Message>, mut reporters: Vec<Reporter>) {
         let left = period.saturating_sub(last.elapsed());
         match receiver.recv_timeout(left) {
             Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
-            Ok(message) => show(&mut reporters, message),
+            Ok(message) => {
+                show(&mut reporters, message);
+                outlets().nudge();
+            }
             Err(RecvTimeoutError::Timeout) => {
                 last = Instant::now();
                 each(&mut reporters, |reporter| reporter.tick(Timestamp::now()));

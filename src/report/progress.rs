@@ -15,7 +15,7 @@ use super::log;
 use super::looking::{Looking, Talk};
 use super::phrase::Phrases;
 use super::screen::{About, Screen};
-use super::terminal::{self, Size, Unechoed};
+use super::terminal::{self, Size};
 use super::text::{Paint, fit};
 use crate::event::{Event, Kind};
 
@@ -31,8 +31,8 @@ pub struct Bars {
     folded: BTreeSet<String>,
     size: Box<dyn Fn() -> Size + Send>,
     paint: Paint,
-    /// Held from the first bar to the last.
-    unechoed: Option<Unechoed>,
+    /// From the first bar to the last.
+    is_unechoed: bool,
     is_screen: bool,
 }
 
@@ -62,7 +62,7 @@ impl Bars {
             folded: BTreeSet::new(),
             size,
             paint,
-            unechoed: None,
+            is_unechoed: false,
             is_screen: false,
         }
     }
@@ -126,8 +126,9 @@ impl Bars {
             paint: self.paint,
         };
         self.draw_looking(canvas);
-        if self.is_screen && self.unechoed.is_none() && self.board.busy().next().is_some() {
-            self.unechoed = Unechoed::stdin();
+        if self.is_screen && !self.is_unechoed && self.board.busy().next().is_some() {
+            self.is_unechoed = true;
+            terminal::unecho();
         }
         let looking = usize::from(self.looking_line.is_some());
         self.draw_board(size.rows.saturating_sub(looking), canvas);
@@ -141,7 +142,9 @@ impl Bars {
                 line.abandon();
             }
         }
-        self.unechoed = None;
+        if std::mem::take(&mut self.is_unechoed) {
+            terminal::restore();
+        }
     }
 
     fn draw_looking(&mut self, canvas: Canvas) {

@@ -1,32 +1,32 @@
 //! The terminal that bars are drawn on: how large it is, that it does not write into them, and that it stops no run.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
-/// Keeps the terminal from echoing `^C` between the bars, where it would leave a stale line; until it is dropped.
-#[derive(Debug)]
-pub struct Unechoed {
-    before: Termios,
-}
+/// How the terminal was before [`unecho`]; here, since a thread that is stuck in it can put nothing back.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
-impl Unechoed {
-    /// Takes hold of the terminal on stdin; `None` if there is none, or if it is another process group's.
-    pub fn stdin() -> Option<Self> {
-        let before = tcgetattr(io::stdin()).ok().filter(|_| is_ours())?;
-        let mut modes = before.clone();
-        modes.local_modes.remove(LocalModes::ECHOCTL);
-        tcsetattr(io::stdin(), OptionalActions::Now, &modes).ok()?;
-        Some(Self { before })
+/// Keeps the terminal on stdin from echoing `^C` between the bars, where it would leave a stale line. Does nothing
+/// if there is none, or if it is another process group's.
+pub fn unecho() {
+    let Some(before) = tcgetattr(io::stdin()).ok().filter(|_| is_ours()) else {
+        return;
+    };
+    let mut modes = before.clone();
+    modes.local_modes.remove(LocalModes::ECHOCTL);
+    if tcsetattr(io::stdin(), OptionalActions::Now, &modes).is_ok() {
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
     }
 }
 
-impl Drop for Unechoed {
-    fn drop(&mut self) {
-        if is_ours() {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
-        }
+/// Puts the terminal back as it was before [`unecho`].
+pub fn restore() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before.filter(|_| is_ours()) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
     }
 }
 
@@ -43,26 +43,6 @@ pub fn is_muted(stream: impl AsFd) -> bool {
     let stops = |modes: Termios| modes.local_modes.contains(LocalModes::TOSTOP);
     tcgetattr(stream).is_ok_and(stops)
         && tcgetpgrp(stream).is_ok_and(|group| group != rustix::process::getpgrp())
-}
-
-/// A stream that leaves out what would stop the process.
-#[derive(Debug)]
-pub struct Polite<S>(pub S);
-
-impl<S: Write + AsFd> Write for Polite<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if is_muted(&self.0) {
-            return Ok(bytes.len());
-        }
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if is_muted(&self.0) {
-            return Ok(());
-        }
-        self.0.flush()
-    }
 }
 
 /// How large a terminal is.

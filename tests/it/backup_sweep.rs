@@ -30,6 +30,11 @@ fn whatever_fails_in_a_backup_of_1_3_or_5_no_member_is_touched_and_the_next_is_t
     }
 }
 
+/// The plan that is carried out here.
+pub fn swept() -> Plan {
+    plan(&Rig::forgetful(3), 3)
+}
+
 fn plan(rig: &Rig, members: usize) -> Plan {
     let cluster = inventory::cluster(members);
     let facts = facts(&rig.sim.state());

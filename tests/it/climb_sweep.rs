@@ -29,6 +29,14 @@ fn fresh(from: &str, to: &str, log: Option<&Log>) -> Rig {
     rig
 }
 
+/// The plans that are carried out here.
+pub fn swept() -> Vec<Plan> {
+    let hops = hops();
+    hops.iter()
+        .map(|(from, to, log)| fresh(from, to, log.as_ref()).plan())
+        .collect()
+}
+
 fn has_more_than_a_switch(plan: &Plan) -> bool {
     let text = serde_json::to_string(plan).expect("plans are data");
     ["write_key", "force_snapshot", "take_v2_backup"]

@@ -21,8 +21,8 @@ use crate::sim::restore::ORIGINAL;
 use crate::sim::{Fault, inventory};
 use crate::sweeping::{cases, on_all_cores, paused};
 
+/// Every command fails, in four of the eight ways in turn.
 #[test]
-/// Every command fails, in one of the eight ways in turn.
 fn whatever_fails_in_a_restore_of_three_all_are_on_one_side_and_the_next_gets_home() {
     sweep(3, 2);
 }
@@ -30,6 +30,17 @@ fn whatever_fails_in_a_restore_of_three_all_are_on_one_side_and_the_next_gets_ho
 #[test]
 fn whatever_fails_in_a_restore_of_one_the_next_gets_home() {
     sweep(1, 1);
+}
+
+/// Every command fails, in one of the eight ways in turn.
+#[test]
+fn whatever_fails_in_a_restore_of_five_all_are_on_one_side_and_the_next_gets_home() {
+    sweep(5, 8);
+}
+
+/// The plan that is carried out here.
+pub async fn swept() -> Plan {
+    plan(&upgraded(3).await)
 }
 
 #[tokio::test(start_paused = true)]

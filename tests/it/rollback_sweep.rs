@@ -12,7 +12,7 @@ use runner::inventory::{Cluster, TemplateSource};
 use runner::plan::path::Available;
 use runner::plan::rollback::{self, Past};
 use runner::plan::upgrade::{self, Releases, Request};
-use runner::plan::{OnFailure, Planned, Purpose};
+use runner::plan::{OnFailure, Plan, Planned, Purpose};
 
 use crate::engine_rig::{Rig, new, old};
 use crate::sim::facts::facts;
@@ -54,6 +54,11 @@ async fn a_cluster_that_somebody_else_left_mixed_is_finished_by_an_upgrade_too()
     assert_eq!(rig.upgrade().await.status, 0);
     assert_eq!(inventory::at(&rig.sim.state(), &new()).len(), 3);
     assert!(plan(&rig).plan.is_none());
+}
+
+/// The plan that is carried out here.
+pub async fn swept() -> Plan {
+    plan(&mixed(3, 2).await).plan.unwrap()
 }
 
 /// A cluster whose upgrade ended after that many members.

@@ -7,12 +7,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use runner::event::Ending;
+use runner::plan::Plan;
 
 use crate::chance::Chance;
 use crate::engine_rig::{Rig, new, old};
 use crate::sim::model::{Host, State};
 use crate::sim::{FAULTS, Fault, inventory};
 use crate::sweeping::{cases, chance, is_exhaustive, on_all_cores, paused, pick};
+
+/// The plan that is carried out here.
+pub fn swept() -> Plan {
+    Rig::forgetful(3).plan()
+}
 
 type Faults = Vec<(usize, Fault)>;
 

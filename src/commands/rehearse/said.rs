@@ -1,9 +1,9 @@
 //! What a rehearsal says while it sets the stage, and of what its clients saw.
 
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::out;
 use crate::lab::writer::Seen;
 use crate::report::text::duration;
 
@@ -62,9 +62,9 @@ pub(super) fn words(cluster: &str, seen: &Seen) -> String {
     text
 }
 
-/// Talk goes to stderr; a closed one must not end the run.
+/// Talk goes to stderr.
 pub(super) fn talk(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    out::talk(&format!("{text}\n"));
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use runner::event::{Event, Kind};
 use runner::report::json::Json;
 use runner::report::lines::Lines;
+use runner::report::outlet::Patience;
 use runner::report::progress::Bars;
 use runner::report::terminal::Size;
 use runner::report::text::Paint;
@@ -289,7 +290,7 @@ fn keys(value: &serde_json::Value) -> String {
 #[test]
 fn a_reader_that_has_gone_stops_nothing() {
     let stream = built(Stream::done);
-    let mut show = Show::start(vec![
+    let show = Show::start(vec![
         Reporter::Json(Json::new(Box::new(Closed))),
         Reporter::Lines(Lines::new(Box::new(Closed), 0)),
     ]);
@@ -299,13 +300,13 @@ fn a_reader_that_has_gone_stops_nothing() {
         .into_iter()
         .for_each(|event| voice.event(event));
     show.flush();
-    show.finish();
+    show.finish(Patience::LAST);
 }
 
 #[test]
 fn a_terminal_that_takes_nothing_holds_up_no_one() {
     let (gate, held) = std::sync::mpsc::channel::<()>();
-    let mut show = Show::start(vec![Reporter::Lines(Lines::new(Box::new(Stuck(held)), 0))]);
+    let show = Show::start(vec![Reporter::Lines(Lines::new(Box::new(Stuck(held)), 0))]);
     let voice = show.voice();
     let (sent, all_sent) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -321,7 +322,7 @@ fn a_terminal_that_takes_nothing_holds_up_no_one() {
         .recv_timeout(Duration::from_secs(60))
         .expect("sending never waits for the terminal");
     drop(gate);
-    show.finish();
+    show.finish(Patience::LAST);
 }
 
 #[test]
