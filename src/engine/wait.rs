@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::act::client::{client, endpoint_args, secrets};
+use super::act::client::{endpoint_args, secrets};
 use super::act::leader::agreed_leader;
 use super::act::unit::{self, Unit, show};
 use super::act::{Task, changed, is_silent, unchanged};
 use super::guard::views;
 use super::{Engine, Failure};
-use crate::etcd::{Minor, Version, dialect};
+use crate::etcd::{Minor, Version};
 use crate::facts::observe::Depth;
 use crate::facts::{Answer, MemberView, Observation};
 use crate::inventory::{Cluster, Host};
 use crate::plan::Outcome;
+use crate::transport::Command;
 
 /// The title of [`AWAIT`].
 pub const AWAIT_TITLE: &str = "await the member";
@@ -27,81 +28,17 @@ const SLICE: Duration = Duration::from_secs(10);
 ///
 /// Arguments: the six of an endpoint, `unit version seconds`. The first line is `ready`, `down` or `late`; then
 /// `said=` with the client's last complaint, the unit's properties, an empty line, and, unless ready, the unit's
-/// last log lines. A restart by systemd since the wait began counts as down: the process has crashed. `answers` tells
-/// whether the expected version answers.
-macro_rules! until {
-    () => {
-        r#"
-unit=$1 version=$2
-end=$(($(date +%s) + $3))
-first=$(prop "$unit" NRestarts)
-nap=0.1 said=
-tell() {
-  printf '%s\nsaid=%s\n' "$1" "$(printf '%s' "$said" | tail -n 1)"
-  show "$unit"
-  echo
-  [ "$1" = ready ] || log "$unit"
-  exit 0
-}
-while :; do
-  if answers; then said= && tell ready; fi
-  props=$(show "$unit")
-  case $props in
-    *ActiveState=failed* | *SubState=auto-restart*) tell down ;;
-    *ActiveState=inactive*)
-      case $props in
-        *Job=[1-9]*) ;;
-        *) tell down ;;
-      esac
-      ;;
-  esac
-  [ "$(prop "$unit" NRestarts)" = "$first" ] || tell down
-  [ "$(date +%s)" -lt "$end" ] || tell late
-  sleep "$nap" 2>/dev/null || sleep 1
-  case $nap in
-    0.1) nap=0.2 ;;
-    *) nap=0.4 ;;
-  esac
-done
-"#
-    };
-}
-
-/// By API 3's status.
+/// last log lines. A restart by systemd since the wait began counts as down: the process has crashed.
+///
+/// The page that tells the version is asked first: 2.x has nothing else, and an etcdctl that is refused once, because the
+/// process has only begun to start, tries again no sooner than a second later. Pages are served once the member has
+/// joined; whether it is well is seen afterwards.
 const AWAIT: &str = concat!(
-    client!(),
-    show!(),
-    r#"
-answers() {
-  said=$(ctl 3 endpoint status -w json 2>&1) || return 1
-  case $said in
-    *"\"version\":\"$version\""*) return 0 ;;
-  esac
-  said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')"
-  return 1
-}
-"#,
-    until!()
-);
-
-/// By the page that tells the version: 2.x has no API 3, and that of 3.0 says `not capable` in a cluster of 2.3.
-const AWAIT_PAGE: &str = concat!(
     include_str!("../facts/lib.sh"),
     include_str!("../facts/page.sh"),
+    include_str!("../facts/observe.sh"),
     show!(),
-    r#"
-url=${3%/} cacert=$4 cert=$5 key=$6
-shift 6
-answers() {
-  said=$(page /version 2>&1 </dev/null) || return 1
-  case $said in
-    *"etcd $version" | *"\"etcdserver\":\"$version\""*) return 0 ;;
-  esac
-  said="another version answers: $(printf '%s' "$said" | sed -n 's/.*"etcdserver":"\([^"]*\)".*/\1/p')"
-  return 1
-}
-"#,
-    until!()
+    include_str!("await.sh")
 );
 
 /// What must hold.
@@ -213,19 +150,18 @@ async fn answers(
 }
 
 async fn look(task: &Task<'_>, version: &Version) -> Result<String, Failure> {
-    let host = task.turn.host;
-    let seconds = SLICE.min(task.left()).as_secs();
-    let script = if dialect::tells_status(version) {
-        AWAIT
-    } else {
-        AWAIT_PAGE
-    };
-    let mut command = task
-        .command(AWAIT_TITLE, script)
-        .args(endpoint_args(host))
-        .args([host.unit.clone(), version.to_string(), seconds.to_string()]);
-    command.secrets = secrets(host);
+    let command = command(task.turn.host, version, SLICE.min(task.left()));
     Ok(task.ask(command).await?.text())
+}
+
+/// The script that waits for a host's member to answer with a version, for so long at most.
+pub fn command(host: &Host, version: &Version, most: Duration) -> Command {
+    let mut command = Command::read(AWAIT_TITLE, AWAIT, most)
+        .args(endpoint_args(host))
+        .args([host.unit.clone(), version.to_string()])
+        .arg(most.as_secs().to_string());
+    command.secrets = secrets(host);
+    command
 }
 
 /// Fails early when the unit is down: no deadline will bring it back.

@@ -1,6 +1,9 @@
 use std::cell::RefCell;
 
+use tokio::sync::Notify;
+
 use super::*;
+use crate::plan::{Purpose, Wave};
 
 fn ending(cluster: &str, status: u8) -> Ending {
     let mut ending = not_begun(cluster, &NotBegun::Interrupted);
@@ -122,4 +125,69 @@ async fn outside_the_window_nothing_is_begun() {
         fleet.endings[0].summary,
         "not begun: it is 12:00, the window is 22:00-04:00"
     );
+}
+
+async fn enter(gate: &Gate, purpose: Purpose) -> Result<(), String> {
+    let lanes = Vec::new();
+    gate.enter(&Wave { purpose, lanes }).await
+}
+
+fn at_once(number: usize) -> Rules {
+    Rules {
+        at_once: NonZeroUsize::new(number).unwrap(),
+        ..Rules::default()
+    }
+}
+
+/// Runs as many clusters and one more through all waves; the last one's members are worked on while the first one's
+/// end is awaited, or not before it has ended.
+async fn order(number: usize) -> Vec<&'static str> {
+    let parts: Vec<Part> = (0..=number).map(|n| Part::Due(n.to_string())).collect();
+    let (last, told, over) = (number.to_string(), RefCell::new(Vec::new()), Notify::new());
+    let work = async |name: String, gate: Gate| {
+        for purpose in [Purpose::Stage, Purpose::Backup, Purpose::Member] {
+            enter(&gate, purpose).await.unwrap();
+        }
+        if name == last {
+            told.borrow_mut().push("last member");
+            over.notify_waiters();
+        }
+        enter(&gate, Purpose::Finish).await.unwrap();
+        if name != last && number > 1 {
+            over.notified().await;
+        }
+        told.borrow_mut().push("ended");
+        ending(&name, 0)
+    };
+    run(&parts, &at_once(number), &Interrupt::new(), &work).await;
+    told.into_inner()
+}
+
+#[tokio::test]
+async fn a_cluster_that_only_awaits_its_end_has_no_place_unless_it_goes_alone() {
+    assert_eq!(order(2).await[0], "last member");
+    assert_eq!(order(1).await, ["ended", "last member", "ended"]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_comes_back_for_another_hop_goes_on_whatever_fails_elsewhere() {
+    let parts = ["a", "b"].map(|name| Part::Due(name.to_owned()));
+    let (staged, failed) = (Notify::new(), Notify::new());
+    let work = async |name: String, gate: Gate| {
+        enter(&gate, Purpose::Member).await.unwrap();
+        if name == "b" {
+            staged.notified().await;
+            failed.notify_one();
+            return ending(&name, 6);
+        }
+        enter(&gate, Purpose::Finish).await.unwrap();
+        enter(&gate, Purpose::Stage).await.unwrap();
+        staged.notify_one();
+        failed.notified().await;
+        let came_back = enter(&gate, Purpose::Member).await;
+        ending(&name, u8::from(came_back.is_err()))
+    };
+    let fleet = run(&parts, &at_once(2), &Interrupt::new(), &work).await;
+    let statuses: Vec<u8> = fleet.endings.iter().map(|ending| ending.status).collect();
+    assert_eq!(statuses, [0, 6]);
 }

@@ -2,8 +2,11 @@
 //!
 //! A cluster passes two rooms. In the first its releases are staged, in the second its members are worked on. Each
 //! room holds `--max-clusters` clusters, and the first is left only for the second; so staging is at most that many
-//! clusters ahead, and a fleet that stops early has not been written to far beyond.
+//! clusters ahead, and a fleet that stops early has not been written to far beyond. Where several are worked on at once,
+//! a cluster leaves the second room when its last member has settled: only etcd's own tick is awaited then. One at a time
+//! means that each has ended before the next is touched.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +48,8 @@ pub(super) struct Turn {
 struct Held {
     preparing: Option<OwnedSemaphorePermit>,
     working: Option<OwnedSemaphorePermit>,
+    /// Whether it has been in the second room.
+    worked: bool,
     /// When the member in hand was begun.
     member: Option<Instant>,
 }
@@ -66,11 +71,15 @@ impl Yard {
     /// Waits for a place in the first room.
     pub(super) async fn begin(self: &Arc<Self>) -> Result<Arc<Turn>, NotBegun> {
         let place = self.place(&self.preparing).await?;
+        if let Some(because) = self.over() {
+            return Err(because);
+        }
         Ok(Arc::new(Turn {
             yard: Arc::clone(self),
             held: Mutex::new(Held {
                 preparing: Some(place),
                 working: None,
+                worked: false,
                 member: None,
             }),
         }))
@@ -114,7 +123,7 @@ impl Yard {
             () = self.interrupt.raised() => return Err(NotBegun::Interrupted),
             place = Arc::clone(room).acquire_owned() => place.expect("no room is ever closed"),
         };
-        self.over().map_or(Ok(place), Err)
+        Ok(place)
     }
 
     /// Whether a member that takes `least` or as long as the slowest so far can be finished before the window
@@ -165,8 +174,13 @@ impl Turn {
                 self.lock().member = Some(Instant::now());
                 Ok(())
             }
-            // It waits and writes nothing.
-            Purpose::Finish => Ok(()),
+            // It waits and stops no member. A further hop comes back for its own members.
+            Purpose::Finish => {
+                if self.yard.rules.at_once > NonZeroUsize::MIN {
+                    self.lock().working = None;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -174,16 +188,26 @@ impl Turn {
     ///
     /// A failure elsewhere stops no cluster that is being worked on already: half rolled is no better.
     async fn work(&self) -> Result<(), NotBegun> {
-        if self.lock().working.is_some() {
-            return match self.yard.over() {
-                Some(NotBegun::Failures { .. }) | None => Ok(()),
-                Some(because) => Err(because),
-            };
+        let (is_there, worked) = {
+            let held = self.lock();
+            (held.working.is_some(), held.worked)
+        };
+        let place = if is_there {
+            None
+        } else {
+            Some(self.yard.place(&self.yard.working).await?)
+        };
+        match self.yard.over() {
+            None => {}
+            Some(NotBegun::Failures { .. }) if worked => {}
+            Some(because) => return Err(because),
         }
-        let place = self.yard.place(&self.yard.working).await?;
         let mut held = self.lock();
-        held.working = Some(place);
-        held.preparing = None;
+        if let Some(place) = place {
+            held.working = Some(place);
+            held.preparing = None;
+        }
+        held.worked = true;
         Ok(())
     }
 

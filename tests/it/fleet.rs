@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runner::engine::act::{release, unit};
+use runner::engine::wait::AWAIT_TITLE;
 use runner::engine::{Engine, Interrupt};
+use runner::facts::observe;
 use runner::fleet::{self, Clock, Fleet, Part, Rules};
 use runner::inventory::Cluster;
 use runner::journal::{Journal, Recorder};
@@ -64,8 +66,8 @@ impl Clusters {
         ran.iter().rfind(|ran| ran.cluster == cluster).unwrap().at
     }
 
-    /// The most clusters in which a unit was down at one time.
-    fn most_at_once(&self) -> usize {
+    /// The most clusters that were between the first stop of a member and the last script of this title at one time.
+    fn most_at_once(&self, until: &str) -> usize {
         let ran = self.ran.lock().unwrap();
         let spans: Vec<(Instant, Instant)> = self
             .sims
@@ -73,7 +75,8 @@ impl Clusters {
             .filter_map(|name| {
                 let mut own = ran.iter().filter(|ran| ran.cluster == *name);
                 let begin = own.find(|ran| ran.title == unit::STOP_TITLE)?.at;
-                Some((begin, own.next_back().map_or(begin, |ran| ran.at)))
+                let end = own.rfind(|ran| ran.title == until);
+                Some((begin, end.map_or(begin, |ran| ran.at)))
             })
             .collect();
         let open = |at: Instant| spans.iter().filter(|(a, b)| *a <= at && at < *b).count();
@@ -200,7 +203,7 @@ async fn clusters_go_one_after_another_while_the_next_one_is_staged_already() {
     let fleet = bed.run(&Rules::default()).await;
     assert_eq!(statuses(&fleet), [("a", 0), ("b", 0), ("c", 0)]);
     let ran = &bed.clusters;
-    assert_eq!(ran.most_at_once(), 1);
+    assert_eq!(ran.most_at_once(observe::TITLE), 1);
     let staged = ran.first("b", release::LOOK_TITLE).unwrap();
     assert!(
         ran.first("a", unit::STOP_TITLE).unwrap() > ran.first("a", release::LOOK_TITLE).unwrap()
@@ -222,7 +225,7 @@ async fn several_at_once_are_that_many_and_never_more() {
     let began = Instant::now();
     let fleet = four.run(&at_once(4)).await;
     assert_eq!(fleet.status(), 0, "{fleet:?}");
-    assert_eq!(four.clusters.most_at_once(), 4);
+    assert_eq!(four.clusters.most_at_once(AWAIT_TITLE), 4);
     assert!(
         began.elapsed() * 10 <= alone * 4,
         "{:?} of {alone:?}",

@@ -12,6 +12,7 @@ mod downgrade;
 mod downgrade_script;
 mod downgrade_sweep;
 mod engine;
+mod engine_await;
 mod engine_bench;
 mod engine_locks;
 mod engine_log;
