@@ -8,11 +8,19 @@ fail() {
     exit 1
 }
 
-# Packages whose program is not here yet; the lab itself checks again and knows a few more.
+# Packages whose program is not here yet; the lab itself checks again and knows a few more. With `--tests` also those that
+# tests alone need.
 missing_packages() {
-    while read -r program package; do
+    wanted_programs "$@" | while read -r program package; do
         PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null 2>&1 || printf '%s\n' "$package"
-    done <<'EOF' | sort -u
+    done | sort -u
+    [ -e /usr/include/stdio.h ] || printf 'libc6-dev\n'
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates\n'
+}
+
+# A program and its package a line.
+wanted_programs() {
+    cat <<'EOF'
 cc gcc
 curl curl
 debootstrap debootstrap
@@ -22,12 +30,13 @@ nsenter util-linux
 ssh openssh-client
 systemd-nspawn systemd-container
 EOF
-    [ -e /usr/include/stdio.h ] || printf 'libc6-dev\n'
-    [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates\n'
+    [ "${1:-}" != --tests ] || cat <<'EOF'
+sshd openssh-server
+EOF
 }
 
 install_packages() {
-    packages=$(missing_packages | tr '\n' ' ')
+    packages=$(missing_packages "$@" | tr '\n' ' ')
     [ -n "$packages" ] || return 0
     command -v apt-get >/dev/null 2>&1 || fail "missing: $packages; install them with this system's package manager"
     [ "$(id -u)" = 0 ] || fail "missing: run \`apt-get install $packages\` as root"
