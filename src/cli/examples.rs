@@ -68,8 +68,8 @@ Examples:
   runner downgrade --to 3.5.30             this one
   runner downgrade -l prod --yes           one cluster, without asking
 
-What was written since the upgrade stays. Until the last member has gone, `runner rollback` leads back
-to the newer release; afterwards `runner upgrade` does. The inventory's `version` stays as it is.";
+What was written since the upgrade stays. Until the last member has gone, `runner rollback` leads
+back to the newer release; afterwards `runner upgrade` does. The inventory's `version` stays as it is.";
 
 pub(super) const RESTORE: &str = "\
 Examples:

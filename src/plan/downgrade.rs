@@ -37,6 +37,9 @@ pub enum Downgrade {
     },
     /// `downgrade cancel`, where no member runs the older line; the leader raises the cluster version by itself then.
     Cancel,
+    /// Sees to it that etcd has ended the procedure, where every member runs the older line. The leader does so by itself
+    /// within seconds, by `cancel` as well; 3.5 tells nobody of it, and an upgrade that comes first would find it running.
+    End,
 }
 
 /// Says what an action does, without its host.
@@ -46,6 +49,7 @@ pub fn words(action: &Downgrade) -> String {
             format!("enable etcd's downgrade to {to}, wait until every member stores its data so")
         }
         Downgrade::Cancel => "cancel etcd's downgrade".to_owned(),
+        Downgrade::End => "see that etcd has ended its downgrade".to_owned(),
     }
 }
 

@@ -48,6 +48,10 @@ case "$*" in
     echo 'Downgrade enable success, cluster version 3.6'
     ;;
   *'downgrade cancel')
+    if [ ! -f "$here/job" ]; then
+      echo 'Error: etcdserver: no inflight downgrade job' >&2
+      exit 1
+    fi
     rm "$here/job"
     echo 'Downgrade cancel success, cluster version 3.5'
     ;;
@@ -131,4 +135,26 @@ async fn it_is_cancelled_once_and_another_one_is_left_alone() {
         refused.contains("a downgrade to 3.4 is enabled"),
         "{refused}"
     );
+}
+
+/// All run 3.5, whose etcdctl knows nothing of it; the one of the newer release was kept.
+#[tokio::test]
+async fn its_end_is_seen_to_with_the_newer_etcdctl_that_was_kept() {
+    let mut bench = bench();
+    let end = || Action::Downgrade(Downgrade::End);
+    let early = bench.act(end()).await;
+    assert!(format!("{early:?}").contains("runs 3.6.14"), "{early:?}");
+    let older = bench.read("bin/status").replace("3.6.14", "3.5.16");
+    bench.write("bin/status", &older);
+    let page = CURL.replace("BIN", &bench.path("bin"));
+    bench.write("tools/curl", &page.replace("3.6.14", "3.5.16"));
+    bench.write("bin/OLD", "");
+    let none = causes(&bench.act(end()).await);
+    assert!(none.contains("knows `downgrade`"), "{none}");
+    bench.write("opt/3.6.14/etcdctl", ETCDCTL);
+    bench.write("opt/3.6.14/job", "3.5\n");
+    assert!(is_changed(&bench.act(end()).await));
+    assert!(!Path::new(&bench.path("opt/3.6.14/job")).exists());
+    let asked = bench.read("opt/3.6.14/asked");
+    assert_eq!(asked, "downgrade cancel\ndowngrade cancel\n");
 }

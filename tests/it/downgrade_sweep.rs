@@ -14,7 +14,7 @@ use runner::inventory::{Cluster, TemplateSource};
 use runner::plan::path::Available;
 use runner::plan::rollback::{self, Past};
 use runner::plan::upgrade::{Releases, Request};
-use runner::plan::{OnFailure, Planned, Purpose, Severity, downgrade};
+use runner::plan::{OnFailure, Plan, Planned, Purpose, Severity, downgrade};
 use tokio::time::sleep;
 
 use crate::engine_rig::Rig;
@@ -59,6 +59,12 @@ fn upgraded(members: usize, (from, to): Pair) -> Rig {
         host.loaded = Some(text);
     }
     rig
+}
+
+/// The plan that is carried out here.
+pub async fn swept() -> Plan {
+    let rig = upgraded(3, TO_3_5);
+    asked(&rig, Back::Down, "swept").await.plan.unwrap()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -66,7 +66,7 @@ impl World {
             },
             target: version(target),
             available: Available::Any,
-            releases: releases(&["3.4.23", "3.4.45", "3.5.16", "3.5.30", target]),
+            releases: releases(&["3.4.23", "3.4.45", "3.5.16", "3.5.30", "3.6.14", target]),
             resume: false,
         }
     }

@@ -17,6 +17,8 @@ use crate::plan::{Downgrade, Outcome};
 pub const ENABLE_TITLE: &str = "enable the downgrade";
 /// The title of [`CANCEL`].
 pub const CANCEL_TITLE: &str = "cancel the downgrade";
+/// The title of [`END`].
+pub const END_TITLE: &str = "see that the downgrade has ended";
 
 /// Shell functions behind `client!`: `info` is what the member says of a downgrade, `last` the end of a text.
 macro_rules! info {
@@ -77,11 +79,39 @@ echo cancelled
 "#
 );
 
+/// Asks to cancel until etcd says that nothing is left to cancel, which it has said itself by then in most cases. Arguments:
+/// the six of an endpoint. Prints `ended`. etcdctl knows the command from 3.6 on, so the one that was kept of the newer
+/// release is asked too. A 3.5 that does cancel says that the request timed out.
+const END: &str = concat!(
+    client!(),
+    info!(),
+    r#"
+for etcdctl in "$bin/etcdctl" "$install"/*/etcdctl; do
+  [ -x "$etcdctl" ] || continue
+  tries=0
+  while :; do
+    said=$(ctl 15 downgrade cancel 2>&1 </dev/null) || :
+    case $said in
+      *'no inflight downgrade job'*)
+        echo ended
+        exit 0
+        ;;
+      *'unknown command'*) break ;;
+    esac
+    tries=$((tries + 1))
+    [ "$tries" -lt 5 ] || die "$(last "$said")"
+  done
+done
+die "no etcdctl under \`$install\` knows \`downgrade\`"
+"#
+);
+
 /// Carries out one of this module's actions.
 pub(crate) async fn perform(task: &Task<'_>, action: &Downgrade) -> Result<Outcome, Failure> {
     match action {
         Downgrade::Enable { to } => enable(task, *to).await,
         Downgrade::Cancel => cancel(task).await,
+        Downgrade::End => end(task).await,
     }
 }
 
@@ -123,6 +153,21 @@ async fn cancel(task: &Task<'_>) -> Result<Outcome, Failure> {
     })
     .await?;
     Ok(changed("the downgrade is cancelled"))
+}
+
+/// Where a member still needs it, it must not be ended.
+async fn end(task: &Task<'_>) -> Result<Outcome, Failure> {
+    let seen = task.observe().await?;
+    let to = &task.turn.hop.to;
+    if let Some((host, view)) = views(&seen).find(|(_, view)| view.version.minor() != to.minor()) {
+        let why = format!(
+            "`{host}` runs {}, and the downgrade leads to {to}",
+            view.version
+        );
+        return Err(Failure::Refused(why));
+    }
+    ask(task, END_TITLE, END, &[]).await?;
+    Ok(changed("etcd has ended its downgrade"))
 }
 
 async fn ask(

@@ -41,6 +41,10 @@ impl Lanes<'_> {
         };
         let mut steps: Vec<Step> = cancel.into_iter().collect();
         steps.push(self.plain(await_it, limit::CLUSTER_VERSION_S));
+        if self.work.kind == Kind::Downgrade {
+            let end = Action::Downgrade(Downgrade::End);
+            steps.push(self.plain(end, limit::DOWNGRADE_S));
+        }
         Some(Wave {
             purpose: Purpose::Finish,
             lanes: vec![self.lane(asked, steps)],

@@ -34,6 +34,7 @@ pub fn knows(title: &str) -> bool {
         leader::MOVE_TITLE,
         downgrade::ENABLE_TITLE,
         downgrade::CANCEL_TITLE,
+        downgrade::END_TITLE,
     ]
     .contains(&title)
 }
@@ -42,6 +43,7 @@ pub fn run(state: &mut State, name: &str, command: &Command) -> Answer {
     match command.title.as_str() {
         leader::MOVE_TITLE => move_leader(state, name, &command.args),
         downgrade::ENABLE_TITLE => enable(state, name, &command.args[6]),
+        downgrade::END_TITLE => end(state, name),
         _ => cancel(state, name),
     }
 }
@@ -123,6 +125,19 @@ fn cancel(state: &mut State, name: &str) -> Answer {
     }
     state.formal.to = None;
     Ok("cancelled\n".to_owned())
+}
+
+fn end(state: &mut State, name: &str) -> Answer {
+    if !state.healthy(name) {
+        return Err("Error: context deadline exceeded".to_owned());
+    }
+    let newer = |host: &Host| host.answers().map(Version::minor) > state.formal.to;
+    if state.formal.to.is_some() && state.hosts.values().any(newer) {
+        let what = format!("the downgrade was ended by {name} while members run more");
+        state.violations.push(what);
+    }
+    state.formal.to = None;
+    Ok("ended\n".to_owned())
 }
 
 /// Whether the installed etcdctl knows `downgrade`.
