@@ -92,8 +92,9 @@ pub(crate) async fn perform(task: &Task<'_>, action: &Action) -> Result<Outcome,
             version,
             files,
             install_dir,
+            from,
             ..
-        } => release::stage(task, version, files, install_dir).await,
+        } => release::stage(task, version, files, install_dir, from.as_ref()).await,
         Action::CheckFlags {
             version,
             install_dir,

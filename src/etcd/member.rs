@@ -46,6 +46,17 @@ pub enum AlarmKind {
     Other(String),
 }
 
+/// The host in a URL, without brackets.
+pub fn host_of(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let place = rest.split('/').next()?;
+    let host = match place.strip_prefix('[') {
+        Some(inner) => inner.split(']').next()?,
+        None => place.rsplit_once(':').map_or(place, |(host, _)| host),
+    };
+    (!host.is_empty()).then(|| host.to_owned())
+}
+
 impl MemberId {
     /// The id of a member that nobody could be asked about; etcd gives none the number 0.
     pub const UNKNOWN: Self = Self(0);
@@ -92,5 +103,24 @@ impl Member {
     /// Whether the member counts towards the quorum.
     pub fn is_voter(&self) -> bool {
         !self.learner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_taken_out_of_urls() {
+        assert_eq!(
+            host_of("https://[fd00::1]:2380").as_deref(),
+            Some("fd00::1")
+        );
+        let name = "etcd-1.example.net";
+        assert_eq!(
+            host_of(&format!("http://{name}:2380/")).as_deref(),
+            Some(name)
+        );
+        assert_eq!(host_of("unix:m1"), None);
     }
 }

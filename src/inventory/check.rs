@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::error::Problem;
 use super::keys;
-use super::{Escalation, HostKeyPolicy};
+use super::{Escalation, FanOut, HostKeyPolicy};
 use crate::etcd::Version;
 
 /// What ssh itself refuses in names, because a shell or an option parser would act on it.
@@ -279,6 +279,20 @@ pub fn owner(_key: &str, text: &str) -> Result<String, Problem> {
     match text.split_once(':') {
         Some((user, group)) if good(user) && good(group) => Ok(text.to_owned()),
         _ => Err(Problem::NotAnOwner(text.to_owned())),
+    }
+}
+
+/// Who gives a release to hosts behind slow links.
+pub fn fan_out(_key: &str, text: &str) -> Result<FanOut, Problem> {
+    match text {
+        "control" => Ok(FanOut::Control),
+        "peer" => Ok(FanOut::Peer),
+        other => Err(Problem::NotAChoice {
+            key: "fan_out",
+            text: other.to_owned(),
+            choices: "`control` or `peer`",
+            fix: keys::near(other, ["control", "peer"]).map(keys::did_you_mean),
+        }),
     }
 }
 

@@ -174,6 +174,14 @@ fn checking_host_keys_cannot_be_switched_off() {
 }
 
 #[test]
+fn a_release_comes_from_control_or_a_peer() {
+    assert_eq!(fan_out("fan_out", "peer").unwrap(), FanOut::Peer);
+    assert_eq!(fan_out("fan_out", "control").unwrap(), FanOut::Control);
+    let problem = fan_out("fan_out", "pear").unwrap_err();
+    assert_eq!(problem.hint().unwrap(), "did you mean `peer`?");
+}
+
+#[test]
 fn become_is_false_sudo_or_doas() {
     assert_eq!(escalation("doas").unwrap(), Escalation::Doas);
     assert_eq!(

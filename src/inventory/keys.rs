@@ -32,7 +32,7 @@ const NESTED: &[(&str, &[&str])] = &[
     ("templates", &["unit", "files"]),
     ("templates.files", &["src", "dest", "mode", "owner"]),
     ("backup", &["keep", "fetch"]),
-    ("releases", &["source", "sha256sums"]),
+    ("releases", &["source", "sha256sums", "fan_out"]),
 ];
 
 /// The keys at the top of a file.

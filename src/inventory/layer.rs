@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 
 use super::source::Pos;
-use super::{Escalation, HostKeyPolicy};
+use super::{Escalation, FanOut, HostKeyPolicy};
 use crate::etcd::Version;
 
 /// A value and where it was set.
@@ -137,6 +137,8 @@ layer! {
     releases_source: Source,
     /// `releases.sha256sums`; empty for none
     releases_sha256sums: String,
+    /// `releases.fan_out`
+    releases_fan_out: FanOut,
     /// `version` of a cluster
     version: Version,
     /// `address` of a host

@@ -29,6 +29,7 @@ fetch = true
 [releases]
 source = "https://github.com/etcd-io/etcd/releases/download/v{version}/etcd-v{version}-linux-{arch}.tar.gz"
 sha256sums = "https://github.com/etcd-io/etcd/releases/download/v{version}/SHA256SUMS"
+fan_out = "control"
 "#;
 
 /// An inventory and where each of its settings came from.

@@ -211,6 +211,18 @@ pub struct ReleaseSource {
     pub sha256sums: Option<String>,
     /// The folder that relative paths start from: that of the inventory file.
     pub base: PathBuf,
+    /// Who gives a release to a host that is behind a slow link.
+    pub fan_out: FanOut,
+}
+
+/// Who gives a release to a host that is behind a slow link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FanOut {
+    /// This machine, to each host.
+    #[default]
+    Control,
+    /// A neighbour that has it from this machine, where it can be reached; else this machine.
+    Peer,
 }
 
 impl Inventory {

@@ -10,7 +10,7 @@ use super::layer::{FileSetting, Layer, Scope, Set};
 use super::reader::{ClusterModel, HostModel};
 use super::resolve::{self, Stack};
 use super::source::{Place, Pos, Sources};
-use super::{Escalation, HostKeyPolicy};
+use super::{Escalation, FanOut, HostKeyPolicy};
 
 /// Remembers the layers, and answers for one host at a time.
 #[derive(Clone, Debug)]
@@ -99,6 +99,8 @@ impl Listing<'_> {
         );
         let sums = resolve::sha256sums(layer, &self.origins.sources);
         self.push("releases.sha256sums", sums, NONE, Clone::clone);
+        let fan_out = layer.releases_fan_out.as_ref();
+        self.push("releases.fan_out", fan_out, NONE, |by| fan_out_name(*by));
     }
 
     fn connection(&mut self, layer: &Layer) {
@@ -229,6 +231,14 @@ fn policy_name(policy: HostKeyPolicy) -> String {
     match policy {
         HostKeyPolicy::Strict => "strict",
         HostKeyPolicy::AcceptNew => "accept-new",
+    }
+    .to_owned()
+}
+
+fn fan_out_name(by: FanOut) -> String {
+    match by {
+        FanOut::Control => "control",
+        FanOut::Peer => "peer",
     }
     .to_owned()
 }

@@ -269,10 +269,13 @@ impl<'a> Reader<'a> {
 
     fn releases(&mut self, entry: &Entry, here: Here<'_>, layer: &mut Layer) {
         for (key, entry) in self.nested(entry, here) {
-            if key == "source" {
-                layer.releases_source = self.release_source(entry, here.scope);
-            } else {
-                layer.releases_sha256sums = self.sha256sums(entry, here.scope);
+            match key {
+                "source" => layer.releases_source = self.release_source(entry, here.scope),
+                "sha256sums" => layer.releases_sha256sums = self.sha256sums(entry, here.scope),
+                _ => {
+                    layer.releases_fan_out =
+                        self.text(entry, "releases", here.scope, check::fan_out);
+                }
             }
         }
     }

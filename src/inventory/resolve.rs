@@ -266,6 +266,7 @@ fn releases(layer: &Layer, sources: &Sources) -> ReleaseSource {
         source: source.map(|set| set.value.text.clone()).unwrap_or_default(),
         sha256sums: sha256sums(layer, sources).map(|set| set.value.clone()),
         base: source.map(|set| set.value.base.clone()).unwrap_or_default(),
+        fan_out: value(layer.releases_fan_out.as_ref()).unwrap_or_default(),
     }
 }
 

@@ -254,6 +254,7 @@ fn source(folder: &Path) -> ReleaseSource {
         source: folder.display().to_string(),
         sha256sums: None,
         base: env::current_dir().unwrap_or_default(),
+        fan_out: crate::inventory::FanOut::Control,
     }
 }
 

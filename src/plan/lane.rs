@@ -10,6 +10,7 @@ use crate::inventory::Host;
 
 use super::backup::{self, db_bytes};
 use super::deadlines as limit;
+use super::fan_out;
 use super::files::Rendered;
 use super::options::Options;
 use super::prepare;
@@ -39,10 +40,8 @@ impl<'a> Lanes<'a> {
             return self.finish().into_iter().collect();
         }
         let stage = self.work.seats.iter().map(|seat| self.stage(seat));
-        let mut waves = vec![Wave {
-            purpose: Purpose::Stage,
-            lanes: stage.collect(),
-        }];
+        let by = self.request.cluster.releases.fan_out;
+        let mut waves = fan_out::waves(by, &self.work.seats, stage.collect());
         waves.extend(self.backup());
         waves.extend(self.prepare());
         waves.extend(self.work.seats.iter().map(|seat| Wave {
@@ -92,6 +91,7 @@ impl<'a> Lanes<'a> {
             arch: seat.facts.arch,
             files: release,
             install_dir: host.install_dir.clone(),
+            from: None,
         };
         steps.push(self.plain(stage, limit::transfer(bytes)));
         let files = self.work.files_of(seat);

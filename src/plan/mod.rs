@@ -42,6 +42,7 @@ use crate::facts::Arch;
 pub mod backup;
 mod deadlines;
 pub mod downgrade;
+mod fan_out;
 pub mod files;
 pub mod finding;
 mod lane;
@@ -63,8 +64,9 @@ pub mod upgrade;
 pub mod v2;
 
 pub use downgrade::Downgrade;
+pub use fan_out::Neighbour;
 pub use finding::{Finding, Severity};
-pub use outcome::{Outcome, Planned, Undo};
+pub use outcome::{OnFailure, Outcome, Planned, Undo};
 pub use rebuild::Rebuild;
 
 /// The format of serialised plans.
@@ -106,17 +108,6 @@ pub enum Kind {
     Backup,
     /// A cluster made anew from a backup.
     Restore,
-}
-
-/// What happens when a member fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    /// The failed member is put back.
-    #[default]
-    Undo,
-    /// Everything stays as it is.
-    Stop,
 }
 
 /// One minor to the next, or a patch step.
@@ -235,6 +226,9 @@ pub enum Action {
         files: BTreeMap<String, String>,
         /// The folder above it.
         install_dir: String,
+        /// Who has it by then, for a host that is behind a slow link.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Neighbour>,
     },
     /// Asks the staged etcd whether it takes the unit's command line, by `--version` behind it; starts nothing.
     CheckFlags {

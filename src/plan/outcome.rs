@@ -4,6 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Finding, Plan};
 
+/// What happens when a member fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The failed member is put back.
+    #[default]
+    Undo,
+    /// Everything stays as it is.
+    Stop,
+}
+
 /// How a step is undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

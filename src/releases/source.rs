@@ -159,6 +159,7 @@ mod tests {
             source: text.to_owned(),
             sha256sums: None,
             base: PathBuf::from("/inventory"),
+            fan_out: crate::inventory::FanOut::Control,
         })
     }
 

@@ -179,6 +179,7 @@ mod tests {
                 source: String::new(),
                 sha256sums: sums.map(str::to_owned),
                 base: PathBuf::from("/inventory"),
+                fan_out: crate::inventory::FanOut::Control,
             };
             applicable(&source, local, &Version::new(3, 5, 16), Arch::Amd64).unwrap()
         };

@@ -63,10 +63,12 @@ impl Shell {
             .spawn()?;
         let mut stdin = child.stdin.take().expect("a pipe");
         match &command.input {
-            Input::None | Input::Held(_) => {}
+            Input::None => {}
             Input::Bytes(bytes) => stdin.write_all(bytes).await?,
             Input::File(file) => stdin.write_all(&fs::read(file)?).await?,
-            Input::Pulsed(held) => return hold(child, stdin, held.clone(), command).await,
+            Input::Held(held) | Input::Pulsed(held) => {
+                return hold(child, stdin, held.clone(), command).await;
+            }
         }
         drop(stdin);
         let ended = child.wait_with_output().await?;
@@ -151,9 +153,11 @@ impl Bench {
     }
 
     fn cluster(&self) -> Cluster {
-        let mut cluster = inventory::cluster(1);
+        // The second is a neighbour, in the same folders but for its releases.
+        let mut cluster = inventory::cluster(2);
         cluster.hosts[0].bin_dir = self.path("bin");
         cluster.hosts[0].install_dir = self.path("opt");
+        cluster.hosts[1].install_dir = self.path("neighbour");
         cluster
     }
 
@@ -249,6 +253,7 @@ fn staged_before(action: &Action) -> Option<Action> {
         arch: Arch::Amd64,
         files: BTreeMap::new(),
         install_dir: install_dir.clone(),
+        from: None,
     })
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use runner::engine::act::file::digest;
 use runner::facts::Arch;
-use runner::plan::Action;
+use runner::plan::{Action, Neighbour, Outcome};
 
 use crate::engine_bench::{Bench, causes, is_changed, version};
 
@@ -40,6 +40,7 @@ fn stage(bench: &Bench, sha256: &str) -> Action {
         arch: Arch::Amd64,
         files: [("etcd".to_owned(), sha256.to_owned())].into(),
         install_dir: bench.path("opt"),
+        from: None,
     }
 }
 
@@ -83,6 +84,63 @@ async fn a_release_folder_that_is_a_link_elsewhere_is_refused() {
         causes(&outcome).contains("is a symbolic link to `/nowhere`"),
         "{outcome:?}"
     );
+}
+
+/// A host behind a link so slow that each look at the clock comes ten seconds later, and a neighbour on the loopback
+/// that has `given` staged.
+fn behind_a_slow_link(given: &str) -> (Bench, Action, BTreeMap<String, PathBuf>) {
+    let bench = Bench::new();
+    let clock = bench.write("clock", "1");
+    let later = format!(
+        "#!/bin/sh\nread -r now < {clock}\nnow=$((now + 10000000000))\necho $now | tee {clock}\n"
+    );
+    bench.write("tools/date", &later);
+    bench.write("neighbour/3.5.16/etcd", given);
+    let here: PathBuf = bench.write("release/etcd", "new").into();
+    let mut action = stage(&bench, &digest("new"));
+    if let Action::StageRelease { from, .. } = &mut action {
+        let (host, address) = ("etcd-2".to_owned(), "127.0.0.1".to_owned());
+        *from = Some(Neighbour { host, address });
+    }
+    (bench, action, [(digest("new"), here)].into())
+}
+
+fn how(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Changed { what } => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_neighbour_hands_a_release_on_to_a_host_behind_a_slow_link() {
+    let (mut bench, action, sums) = behind_a_slow_link("new");
+    let outcome = bench.act_with(action.clone(), sums.clone()).await;
+    assert_eq!(how(&outcome), "3.5.16 is staged, 1 from etcd-2, 0 sent");
+    assert_eq!(bench.read("opt/3.5.16/etcd"), "new");
+    assert!(!is_changed(&bench.act_with(action, sums).await));
+}
+
+#[tokio::test]
+async fn what_a_neighbour_has_damaged_is_sent_from_here() {
+    let (mut bench, action, sums) = behind_a_slow_link("damaged");
+    let outcome = bench.act_with(action, sums).await;
+    assert_eq!(how(&outcome), "3.5.16 is staged, 1 binaries sent");
+    assert_eq!(bench.read("opt/3.5.16/etcd"), "new");
+}
+
+#[tokio::test]
+async fn a_neighbour_that_cannot_give_or_be_reached_is_done_without() {
+    for (tool, words) in [
+        ("systemd-socket-activate", "exit 1"),
+        ("bash", "exit 1"),
+        ("od", "exit 1"),
+    ] {
+        let (mut bench, action, sums) = behind_a_slow_link("new");
+        bench.write(&format!("tools/{tool}"), &format!("#!/bin/sh\n{words}\n"));
+        let outcome = bench.act_with(action, sums).await;
+        assert_eq!(how(&outcome), "3.5.16 is staged, 1 binaries sent", "{tool}");
+    }
 }
 
 fn switch(bench: &Bench, to: &str, files: &[&str], remove: &[&str]) -> Action {

@@ -238,6 +238,7 @@ fn runs_side_by_side_unpack_once() {
         source: ".".to_owned(),
         sha256sums: None,
         base: bench.source(),
+        fan_out: runner::inventory::FanOut::Control,
     };
     let unpacked = Mutex::new(0);
     let watch = |progress: Progress<'_>| {
@@ -276,6 +277,7 @@ fn versions_of_local_sources_are_listed_and_those_of_urls_are_not_known() {
             source: source.to_owned(),
             sha256sums: None,
             base: bench.source(),
+            fan_out: runner::inventory::FanOut::Control,
         };
         available(&source).unwrap()
     };

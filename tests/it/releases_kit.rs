@@ -222,6 +222,7 @@ impl Bench {
             source: source.to_owned(),
             sha256sums: sums.map(str::to_owned),
             base: self.source(),
+            fan_out: runner::inventory::FanOut::Control,
         };
         self.told.lock().unwrap().clear();
         let watch = |progress: Progress<'_>| {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use runner::etcd::{Alarm, AlarmKind, Member};
 use runner::facts::{Answer, FileFacts, SnapFacts, V2Keys};
-use runner::inventory::{Auth, FileTemplate, TemplateSource, Templates};
+use runner::inventory::{Auth, FanOut, FileTemplate, TemplateSource, Templates};
 use runner::plan::finding::ACKNOWLEDGEABLE;
 use runner::plan::path::Available;
 use runner::plan::render::{self, Style};
@@ -57,6 +57,9 @@ struct Scenario {
     /// Whether the shipped templates are used.
     #[serde(default)]
     templates: bool,
+    /// Whether hosts give a release to each other.
+    #[serde(default)]
+    fan_out: bool,
     /// Members of the list that no host has: name (empty if it never started) by number.
     #[serde(default)]
     strangers: BTreeMap<String, String>,
@@ -108,6 +111,9 @@ impl Scenario {
             world.chosen = limit.iter().cloned().collect();
         }
         world.resume = self.resume || self.rollback || self.downgrade;
+        if self.fan_out {
+            world.cluster.releases.fan_out = FanOut::Peer;
+        }
         self.cluster(&mut world);
         for name in world.chosen_names() {
             self.all.apply(&mut world, &name);

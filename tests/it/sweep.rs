@@ -22,17 +22,38 @@ pub fn swept() -> Plan {
 
 type Faults = Vec<(usize, Fault)>;
 
+/// What is upgraded.
+#[derive(Clone, Copy, Debug)]
+struct Cluster {
+    members: usize,
+    /// Whether links from here are slow, and hosts give to each other.
+    slow: bool,
+}
+
+impl Cluster {
+    fn of(members: usize) -> Self {
+        let slow = false;
+        Self { members, slow }
+    }
+
+    fn rig(self) -> Rig {
+        let rig = Rig::forgetful(self.members);
+        rig.sim.state().slow = self.slow;
+        rig
+    }
+}
+
 /// How many cases with five members a sample has.
 const SAMPLE: usize = 400;
 
 #[test]
 fn whatever_fails_with_one_member_the_cluster_is_safe_and_a_second_upgrade_succeeds() {
-    run_all(1, &every_case(1));
+    run_all(Cluster::of(1), &every_case(1));
 }
 
 #[test]
 fn whatever_fails_with_three_members_the_cluster_is_safe_and_a_second_upgrade_succeeds() {
-    run_all(3, &every_case(3));
+    run_all(Cluster::of(3), &every_case(3));
 }
 
 /// Every case with `RUNNER_SWEEP=all`.
@@ -44,7 +65,19 @@ fn whatever_fails_with_five_members_the_cluster_is_safe_and_a_second_upgrade_suc
         let sample = (0..SAMPLE).map(|_| pick(&mut chance, &cases).clone());
         cases = sample.collect();
     }
-    run_all(5, &cases);
+    run_all(Cluster::of(5), &cases);
+}
+
+#[test]
+fn whatever_fails_where_hosts_give_a_release_to_each_other_it_arrives_or_is_sent() {
+    let given = Cluster {
+        members: 3,
+        slow: true,
+    };
+    let commands = paused(commands_of_a_clean_run(given));
+    let each = cases(commands, 4).into_iter();
+    let cases: Vec<Vec<Faults>> = each.map(|case| vec![vec![case]]).collect();
+    run_all(given, &cases);
 }
 
 /// Two faults strike the first upgrade, two more the second; the third one gets home.
@@ -53,19 +86,20 @@ fn whatever_two_faults_a_run_come_together_the_cluster_is_safe_and_the_next_upgr
     let mut chance = chance("two faults a run");
     let each = if is_exhaustive() { 4000 } else { 120 };
     for members in [1, 3, 5] {
-        let commands = paused(commands_of_a_clean_run(members));
+        let cluster = Cluster::of(members);
+        let commands = paused(commands_of_a_clean_run(cluster));
         let mut two = || -> Faults {
             let one = |chance: &mut Chance| (chance.below(commands), *pick(chance, &FAULTS));
             vec![one(&mut chance), one(&mut chance)]
         };
         let cases: Vec<_> = (0..each).map(|_| vec![two(), two()]).collect();
-        run_all(members, &cases);
+        run_all(cluster, &cases);
     }
 }
 
 /// Every kind of fault at every command.
 fn every_case(members: usize) -> Vec<Vec<Faults>> {
-    let commands = paused(commands_of_a_clean_run(members));
+    let commands = paused(commands_of_a_clean_run(Cluster::of(members)));
     assert!(
         commands > 20 * members,
         "only {commands} commands: is it still an upgrade?"
@@ -75,13 +109,13 @@ fn every_case(members: usize) -> Vec<Vec<Faults>> {
 }
 
 /// Runs cases. A case is the faults of each run until the last one, which has none.
-fn run_all(members: usize, cases: &[Vec<Faults>]) {
-    on_all_cores(cases, |runs| paused(case(members, runs)));
+fn run_all(cluster: Cluster, cases: &[Vec<Faults>]) {
+    on_all_cores(cases, |runs| paused(case(cluster, runs)));
 }
 
-async fn case(members: usize, runs: &[Faults]) {
-    let mut rig = Rig::forgetful(members);
-    let context = format!("{members} members, {runs:?}");
+async fn case(cluster: Cluster, runs: &[Faults]) {
+    let mut rig = cluster.rig();
+    let context = format!("{cluster:?}, {runs:?}");
     for faults in runs {
         strike(&mut rig, faults, &context).await;
         rig.sim.mend();
@@ -97,8 +131,9 @@ async fn case(members: usize, runs: &[Faults]) {
     );
 }
 
-async fn commands_of_a_clean_run(members: usize) -> usize {
-    let mut rig = Rig::forgetful(members);
+async fn commands_of_a_clean_run(cluster: Cluster) -> usize {
+    let mut rig = cluster.rig();
+    let members = cluster.members;
     let leader = rig.sim.state().leader.unwrap();
     let leader = rig.sim.state().name_of(leader).to_owned();
     let ending = rig.upgrade().await;

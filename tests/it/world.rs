@@ -58,6 +58,7 @@ impl World {
                     source: "releases".into(),
                     sha256sums: None,
                     base: PathBuf::new(),
+                    fan_out: runner::inventory::FanOut::Control,
                 },
             },
             facts: ClusterFacts {

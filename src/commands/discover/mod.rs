@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
-use self::process::{Process, host_of, processes};
+use self::process::{Process, processes};
 use self::write::{there_already, write};
 use super::context::{Context, runtime};
 use super::look::unreachable_problem;
 use super::session::{Session, invalid, within};
 use crate::cli::Discover;
 use crate::error::{Failure, Problem, Result};
+use crate::etcd::member::host_of;
 use crate::etcd::{Member, MemberId};
 use crate::exit::Exit;
 use crate::facts::observe::observe_host;

@@ -194,17 +194,6 @@ fn by_loopback(url: &str) -> String {
         .replace("//localhost:", "//127.0.0.1:")
 }
 
-/// The host in a URL, without brackets.
-pub fn host_of(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("://")?;
-    let place = rest.split('/').next()?;
-    let host = match place.strip_prefix('[') {
-        Some(inner) => inner.split(']').next()?,
-        None => place.rsplit_once(':').map_or(place, |(host, _)| host),
-    };
-    (!host.is_empty()).then(|| host.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,18 +264,5 @@ mod tests {
             ways[0].as_ref().unwrap().cacert.as_deref(),
             Some("/pki/ca.crt")
         );
-    }
-
-    #[test]
-    fn hosts_are_taken_out_of_urls() {
-        assert_eq!(
-            host_of("https://[fd00::1]:2380").as_deref(),
-            Some("fd00::1")
-        );
-        assert_eq!(
-            host_of("http://etcd-1.example.net:2380/").as_deref(),
-            Some("etcd-1.example.net")
-        );
-        assert_eq!(host_of("unix:m1"), None);
     }
 }

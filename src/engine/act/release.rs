@@ -13,8 +13,13 @@ use super::digest::sum;
 use super::pack::{self, probe};
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
-use crate::plan::Outcome;
-use crate::transport::{Input, Meter};
+use crate::plan::{Neighbour, Outcome};
+use crate::transport::{Command, Input, Meter};
+
+mod hand_on;
+
+use hand_on::Giver;
+pub use hand_on::HAND_ON_TITLE;
 
 /// The title of [`KEEP`].
 pub const KEEP_TITLE: &str = "keep the installed release";
@@ -93,83 +98,18 @@ done
 "#
 );
 
-/// Puts stdin at `<install_dir>/<version>/<name>` by one rename, its digest checked before.
+/// Puts a binary at `<install_dir>/<version>/<name>` by one rename, its digest checked before.
 ///
-/// Arguments: `install_dir version name sha256 filter`; the filter is `cat` or `gzip`. A full disk or a torn upload
-/// leaves nothing.
-const UPLOAD: &str = concat!(
-    sum!(),
-    r#"
-set -eu
-export LC_ALL=C
-dir=$1/$2 name=$3 want=$4 filter=$5
-die() { printf '%s\n' "$1" >&2; exit 1; }
-for path in "$1" "$dir"; do
-  [ ! -L "$path" ] || die "\`$path\` is a symbolic link to \`$(readlink "$path")\`"
-done
-umask 022
-mkdir -p "$dir"
-chmod 0755 "$dir"
-rm -f "$dir/.$name.runner."*
-tmp=$dir/.$name.runner.$$
-trap 'rm -f "$tmp"' EXIT
-trap 'exit 143' TERM HUP INT
-if [ "$filter" = gzip ]; then gzip -dc > "$tmp"; else cat > "$tmp"; fi
-got=$(sum < "$tmp")
-[ "$got" = "$want" ] || die "\`$name\` arrived with SHA-256 $got, expected $want"
-chown 0:0 "$tmp"
-chmod 0755 "$tmp"
-sync "$tmp" 2>/dev/null || sync
-mv -fT "$tmp" "$dir/$name"
-"#
-);
+/// Arguments: `install_dir version name sha256 way`: it comes on stdin if the way is `cat` or `gzip`, and from the
+/// address and port that follow if it is `neighbour`. A full disk or a torn upload leaves nothing.
+const UPLOAD: &str = concat!(sum!(), include_str!("release/upload.sh"));
 
 /// Points `bin_dir` at a staged release, each binary by one rename.
 ///
 /// Arguments: `install_dir version bin_dir`, names of binaries in the order of switching, `--`, names of links
 /// that must go. Prints what it changed. Checks everything before the first change: all binaries are staged, and a
 /// plain file that a link would replace is kept somewhere under `install_dir`.
-pub(crate) const SWITCH: &str = r#"
-set -eu
-export LC_ALL=C
-install=$1 dir=$1/$2 bin=$3
-shift 3
-die() { printf '%s\n' "$1" >&2; exit 1; }
-kept() {
-  for copy in "$install"/*/"$1"; do
-    if [ -f "$copy" ] && cmp -s "$bin/$1" "$copy"; then return 0; fi
-  done
-  return 1
-}
-links=1
-for name in "$@"; do
-  if [ "$name" = -- ]; then links=; continue; fi
-  if [ -n "$links" ]; then
-    [ -x "$dir/$name" ] || die "\`$dir/$name\` is not staged"
-    if [ -L "$bin/$name" ] || [ ! -e "$bin/$name" ]; then continue; fi
-    kept "$name" || die "\`$bin/$name\` is kept nowhere under \`$install\`, so there would be no way back"
-  elif [ -e "$bin/$name" ] && [ ! -L "$bin/$name" ]; then
-    die "\`$bin/$name\` is not a link, so it is not ours to remove"
-  fi
-done
-links=1
-for name in "$@"; do
-  if [ "$name" = -- ]; then links=; continue; fi
-  if [ -z "$links" ]; then
-    [ -L "$bin/$name" ] || continue
-    rm -f "$bin/$name"
-    printf 'removed %s\n' "$name"
-    continue
-  fi
-  [ "$(readlink "$bin/$name" || :)" != "$dir/$name" ] || continue
-  rm -f "$bin/.$name.runner"
-  ln -s "$dir/$name" "$bin/.$name.runner"
-  mv -fT "$bin/.$name.runner" "$bin/$name"
-  [ "$(readlink "$bin/$name")" = "$dir/$name" ] || die "\`$bin/$name\` does not lead to \`$dir/$name\`"
-  printf 'switched %s\n' "$name"
-done
-sync "$bin" 2>/dev/null || sync
-"#;
+pub(crate) const SWITCH: &str = include_str!("release/switch.sh");
 
 /// `Action::KeepRelease`.
 pub(crate) async fn keep(
@@ -205,6 +145,7 @@ pub(crate) async fn stage(
     version: &Version,
     files: &BTreeMap<String, String>,
     install_dir: &str,
+    from: Option<&Neighbour>,
 ) -> Result<Outcome, Failure> {
     let (missing, slow) = lacking(task, version, files, install_dir).await?;
     let uploads = missing
@@ -214,20 +155,28 @@ pub(crate) async fn stage(
     if uploads.is_empty() {
         return Ok(unchanged(format!("{version} is staged already")));
     }
+    let giver = match from.filter(|_| slow) {
+        Some(neighbour) => Giver::ask(task, neighbour, version).await?,
+        None => None,
+    };
     let sends = uploads
         .iter()
-        .map(|upload| upload.send(task, version, install_dir));
-    tokio::select! {
-        sent = try_join_all(sends) => drop(sent?),
+        .map(|upload| upload.arrive(task, version, install_dir, giver.as_ref()));
+    let sent = tokio::select! {
+        sent = try_join_all(sends) => sent?,
         failure = tell(task, &uploads) => return Err(failure),
-    }
+    };
+    let given = sent.iter().filter(|way| **way == Way::Neighbour).count();
     task.turn.leave_here(format!(
         "release {version}, staged as {install_dir}/{version}"
     ));
-    Ok(changed(format!(
-        "{version} is staged, {} binaries sent",
-        uploads.len()
-    )))
+    let how = match &giver {
+        Some(giver) if given > 0 => {
+            format!("{given} from {}, {} sent", giver.host, sent.len() - given)
+        }
+        _ => format!("{} binaries sent", sent.len()),
+    };
+    Ok(changed(format!("{version} is staged, {how}")))
 }
 
 /// Binaries that are not staged yet, by name, and whether the link to the host is slow.
@@ -250,6 +199,15 @@ async fn lacking<'f>(
     let names = |name: &str| said.lines().any(|line| line == name);
     let missing = files.iter().filter(|(name, _)| names(name)).collect();
     Ok((missing, names("slow")))
+}
+
+/// How a binary came to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From this machine.
+    Sent,
+    /// From a neighbour.
+    Neighbour,
 }
 
 /// A binary on its way to a host.
@@ -300,25 +258,42 @@ impl<'a> Upload<'a> {
         Ok(path)
     }
 
-    async fn send(
+    /// Brings it to the host: from a neighbour if one gives it, else from here.
+    async fn arrive(
         &self,
         task: &Task<'_>,
         version: &Version,
         install_dir: &str,
-    ) -> Result<(), Failure> {
-        let mut command = task.command(UPLOAD_TITLE, UPLOAD).args([
-            install_dir.to_owned(),
-            version.to_string(),
-            self.name.to_owned(),
-            self.sha256.to_owned(),
-            if self.packed { "gzip" } else { "cat" }.to_owned(),
-        ]);
-        command.input = Input::File(self.file(task).await?);
-        command.meter = Some(self.meter.clone());
-        task.ask(command).await?;
+        giver: Option<&Giver>,
+    ) -> Result<Way, Failure> {
+        let command = |way: &str| {
+            task.command(UPLOAD_TITLE, UPLOAD).args([
+                install_dir.to_owned(),
+                version.to_string(),
+                self.name.to_owned(),
+                self.sha256.to_owned(),
+                way.to_owned(),
+            ])
+        };
+        let way = match giver {
+            Some(giver) if giver.gives(task, self.name, command("neighbour")).await? => {
+                Way::Neighbour
+            }
+            _ => {
+                let filter = if self.packed { "gzip" } else { "cat" };
+                self.send(task, command(filter)).await?;
+                Way::Sent
+            }
+        };
         // Another upload beside this one may yet fail, and the step then tells nothing of this one.
         task.turn.ledger.note_change();
-        Ok(())
+        Ok(way)
+    }
+
+    async fn send(&self, task: &Task<'_>, mut command: Command) -> Result<(), Failure> {
+        command.input = Input::File(self.file(task).await?);
+        command.meter = Some(self.meter.clone());
+        task.ask(command).await.map(drop)
     }
 }
 

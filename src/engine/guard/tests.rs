@@ -92,6 +92,7 @@ fn identity_and_rest(
             source: String::new(),
             sha256sums: None,
             base: std::path::PathBuf::new(),
+            fan_out: crate::inventory::FanOut::Control,
         },
     };
     let question = Question {

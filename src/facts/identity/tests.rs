@@ -24,6 +24,7 @@ fn cluster(members: &[&str]) -> Cluster {
             source: String::new(),
             sha256sums: None,
             base: PathBuf::new(),
+            fan_out: crate::inventory::FanOut::Control,
         },
     }
 }

@@ -20,12 +20,18 @@ pub fn words(action: &Action) -> String {
             version,
             install_dir,
             files,
+            from,
             ..
         } => {
-            format!(
+            let stage = format!(
                 "stage {version} ({}) in {install_dir}/{version}",
                 names(files)
-            )
+            );
+            let from = from.as_ref();
+            stage
+                + &from.map_or(String::new(), |from| {
+                    format!(", from {} where the link from here is slow", from.host)
+                })
         }
         Action::CheckFlags { version, args, .. } => {
             format!(

@@ -198,6 +198,7 @@ pub fn cluster(hosts: Vec<Host>) -> Cluster {
             source: String::new(),
             sha256sums: None,
             base: PathBuf::new(),
+            fan_out: runner::inventory::FanOut::Control,
         },
     }
 }

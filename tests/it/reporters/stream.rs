@@ -364,6 +364,7 @@ fn stage_release() -> Action {
         arch: Arch::Amd64,
         files: BTreeMap::new(),
         install_dir: "/opt/etcd".to_owned(),
+        from: None,
     }
 }
 

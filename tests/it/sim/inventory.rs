@@ -7,7 +7,7 @@ use runner::etcd::Version;
 use runner::etcd::catalogue::Catalogue;
 use runner::facts::Arch;
 use runner::inventory::{
-    BackupPolicy, Cluster, Escalation, Host, ReleaseSource, Ssh, TemplateSource, Templates,
+    BackupPolicy, Cluster, Escalation, FanOut, Host, ReleaseSource, Ssh, TemplateSource, Templates,
 };
 use runner::plan::path::Available;
 use runner::plan::rollback::{self, Past};
@@ -36,6 +36,7 @@ pub fn cluster(members: usize) -> Cluster {
             source: String::new(),
             sha256sums: None,
             base: PathBuf::new(),
+            fan_out: FanOut::Control,
         },
     }
 }
@@ -69,7 +70,10 @@ fn host(name: &str) -> Host {
 
 /// Plans the upgrade from what the simulation is now.
 pub fn plan(state: &State, to: &Version, run_id: &str) -> Planned {
-    let cluster = cluster(state.hosts.len());
+    let mut cluster = cluster(state.hosts.len());
+    if state.slow {
+        cluster.releases.fan_out = FanOut::Peer;
+    }
     let chosen: BTreeSet<String> = state.hosts.keys().cloned().collect();
     let (facts, available, rules) = (facts(state), Available::Any, Catalogue::embedded());
     let needed = upgrade::needed(&cluster, &chosen, &facts, to, &available, rules);

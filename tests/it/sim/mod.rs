@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runner::engine::lock::HOLD_TITLE;
 use runner::etcd::Version;
 use runner::transport::{Command, Output, Stage, Transport, Unreachable};
 use tokio::sync::Notify;
@@ -198,8 +197,7 @@ impl SimCluster {
     }
 
     async fn work(&self, host: &str, command: &Command) -> Output {
-        if command.title == HOLD_TITLE {
-            let held = hold::hold(&self.state, host, command, true).await;
+        if let Some(held) = hold::held(&self.state, host, command, true).await {
             return held.expect("a moment is too short to be cut off");
         }
         scripts::run(&self.state, host, command).await
@@ -217,11 +215,10 @@ impl Transport for SimCluster {
         }
         match fault {
             Some(fault) => self.suffer(fault, host, command).await,
-            None if command.title == HOLD_TITLE => {
-                let held = hold::hold(&self.state, host, &command, false).await;
-                held.ok_or_else(|| lost(host, &command))
-            }
-            None => Ok(self.work(host, &command).await),
+            None => match hold::held(&self.state, host, &command, false).await {
+                Some(held) => held.ok_or_else(|| lost(host, &command)),
+                None => Ok(self.work(host, &command).await),
+            },
         }
     }
 }

@@ -96,6 +96,8 @@ pub struct State {
     pub journal: Journals,
     /// etcd's own downgrade.
     pub formal: Formal,
+    /// Whether links from the control machine are slow, and hosts give to each other.
+    pub slow: bool,
 }
 
 impl Host {
@@ -195,6 +197,7 @@ impl State {
             restoring: false,
             journal: Journals::default(),
             formal: Formal::default(),
+            slow: false,
         };
         state.tick();
         state

@@ -1,8 +1,10 @@
 //! What each of the engine's scripts does to the model, and what it prints.
 
+use std::io::Read;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use runner::engine::act::{backup, backup_v2, check, file, release, remedy, unit};
 use runner::engine::{log as engine_log, rescue as engine_rescue, wait};
 use runner::etcd::Version;
@@ -15,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::cluster;
 use super::eras;
+use super::hold;
 use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
 use super::rescue;
@@ -178,15 +181,25 @@ fn missing(state: &State, name: &str, args: &[String]) -> String {
     let staged = state.hosts[name].staged.get(&version(&args[1]));
     let lacks = |pair: &&[String]| !staged.is_some_and(|names| names.contains(&pair[0]));
     let pairs = args[3..].chunks(2);
-    let names: Vec<&str> = pairs.filter(lacks).map(|pair| pair[0].as_str()).collect();
-    names.join("\n")
+    let names = pairs.filter(lacks).map(|pair| pair[0].as_str());
+    let slow = state.slow.then_some("slow");
+    slow.into_iter().chain(names).collect::<Vec<_>>().join("\n")
 }
 
 fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answer {
+    if args[4] == "neighbour" {
+        return hold::take_over(state, name, args);
+    }
     let Input::File(path) = input else {
         panic!("an upload without a file")
     };
-    let text = std::fs::read_to_string(path).expect("a binary to upload");
+    let sent = std::fs::read(path).expect("a binary to upload");
+    let mut text = String::new();
+    let read = match args[4].as_str() {
+        "gzip" => GzDecoder::new(&*sent).read_to_string(&mut text),
+        _ => (&*sent).read_to_string(&mut text),
+    };
+    read.expect("a binary of the model is text");
     if file::digest(&text) != args[3] {
         return Err(format!("`{}` arrived with another digest", args[2]));
     }
