@@ -39,7 +39,7 @@ struct Down<'a> {
 /// What a plan is made from.
 struct Seen {
     facts: ClusterFacts,
-    target: std::result::Result<Version, Finding>,
+    target: std::result::Result<Version, Box<Finding>>,
     available: Available,
     found: Vec<Release>,
     looked: Looked,
@@ -152,7 +152,7 @@ impl Down<'_> {
         };
         let mut planned = match seen.target {
             Ok(_) => downgrade::plan(&request),
-            Err(why) => downgrade::no_target(&request, why),
+            Err(why) => downgrade::no_target(&request, *why),
         };
         let taken = seen.looked.taken;
         planned.findings.extend(taken.as_ref().map(in_progress));

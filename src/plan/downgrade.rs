@@ -72,7 +72,7 @@ pub fn target(
     wanted: Option<&Version>,
     available: &Available,
     rules: &Catalogue,
-) -> Result<Version, Finding> {
+) -> Result<Version, Box<Finding>> {
     let highest = seats::highest(facts).ok_or_else(|| nobody(facts))?;
     let hop = match (way(facts, highest, wanted, rules)?, wanted) {
         (_, Some(wanted)) => return Ok(wanted.clone()),
@@ -85,7 +85,7 @@ pub fn target(
     }
     let floor = Version::new(hop.from.major, hop.from.minor, 0);
     let chosen = available.choose(&floor, &hop.use_source, rules);
-    chosen.ok_or_else(|| not_to_be_had(hop, available))
+    chosen.ok_or_else(|| Box::new(not_to_be_had(hop, available)))
 }
 
 fn way<'r>(
@@ -93,7 +93,7 @@ fn way<'r>(
     highest: &Version,
     wanted: Option<&Version>,
     rules: &'r Catalogue,
-) -> Result<Way<'r>, Finding> {
+) -> Result<Way<'r>, Box<Finding>> {
     let enabled = seats::downgrade(facts);
     let is_there = wanted.map_or(enabled == Some(highest.minor()), |wanted| wanted == highest);
     if is_there {
@@ -102,8 +102,8 @@ fn way<'r>(
     let line = highest.minor();
     let hop = rules.downgrade(line).ok_or_else(|| no_downgrade(highest))?;
     match (wanted.map(Version::minor), enabled) {
-        (Some(to), _) if to != hop.from => Err(other_line(highest, hop, wanted)),
-        (_, Some(enabled)) if enabled != hop.from => Err(other_job(highest, enabled)),
+        (Some(to), _) if to != hop.from => Err(other_line(highest, hop, wanted).into()),
+        (_, Some(enabled)) if enabled != hop.from => Err(other_job(highest, enabled).into()),
         _ => Ok(Way::Down(hop)),
     }
 }
@@ -138,13 +138,13 @@ pub fn plan(request: &Request) -> Planned {
         finding.hint = format!("members above {to} are taken there, the others stay as they are");
     }
     let highest = seats::highest(request.facts);
-    let found = highest.ok_or_else(|| nobody(request.facts));
+    let found = highest.ok_or_else(|| Box::new(nobody(request.facts)));
     let way =
         found.and_then(|highest| way(request.facts, highest, Some(request.target), request.rules));
     let hop = match way {
         Ok(Way::Down(hop)) => hop,
         Ok(Way::There) => return refused(preflight::idle(findings)),
-        Err(finding) => return refuse(findings, finding),
+        Err(finding) => return refuse(findings, *finding),
     };
     let work = work(request);
     if work.seats.is_empty() {

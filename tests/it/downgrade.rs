@@ -46,7 +46,7 @@ fn enable(world: &mut World, to: &str) {
     }
 }
 
-fn target(world: &World, wanted: Option<&str>) -> Result<Version, Finding> {
+fn target(world: &World, wanted: Option<&str>) -> Result<Version, Box<Finding>> {
     let wanted = wanted.map(version);
     let rules = Catalogue::embedded();
     downgrade::target(&world.facts, wanted.as_ref(), &world.available, rules)

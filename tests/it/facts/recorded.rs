@@ -67,7 +67,7 @@ impl Recorded {
             return format!("[{}]", first.unwrap_or_default());
         }
         // The member list names all of them in one line, and is the same from everyone.
-        let is_list = text.starts_with('{') && !name.ends_with(".err");
+        let is_list = text.starts_with('{') && name.strip_suffix(".err").is_none();
         let port = |line: &&str| !line.contains("127.0.0.1:2") || line.contains(&self.url);
         let ours = text.lines().filter(|line| is_list || port(line));
         ours.collect::<Vec<_>>().join("\n")

@@ -42,7 +42,7 @@ pub fn knows(title: &str) -> bool {
 pub fn run(state: &mut State, name: &str, command: &Command) -> Answer {
     match command.title.as_str() {
         leader::MOVE_TITLE => move_leader(state, name, &command.args),
-        downgrade::ENABLE_TITLE => enable(state, name, &command.args[6]),
+        downgrade::ENABLE_TITLE => Ok(enable(state, name, &command.args[6])),
         downgrade::END_TITLE => end(state, name),
         _ => cancel(state, name),
     }
@@ -86,29 +86,29 @@ fn move_leader(state: &mut State, name: &str, args: &[String]) -> Answer {
 }
 
 /// What the script makes of etcdctl's words.
-fn enable(state: &mut State, name: &str, line: &str) -> Answer {
+fn enable(state: &mut State, name: &str, line: &str) -> String {
     let to: Minor = line.parse().expect("a line");
     if state.formal.to == Some(to) {
-        return Ok("same\n".to_owned());
+        return "same\n".to_owned();
     }
     if !has_command(state, name) {
-        return Ok("refused=Error: unknown command \"downgrade\" for \"etcdctl\"\n".to_owned());
+        return "refused=Error: unknown command \"downgrade\" for \"etcdctl\"\n".to_owned();
     }
     if !state.healthy(name) {
-        return Ok("refused=Error: context deadline exceeded\n".to_owned());
+        return "refused=Error: context deadline exceeded\n".to_owned();
     }
     if state.formal.to.is_some() {
         let said = "Error: etcdserver: cluster has a downgrade job in progress";
-        return Ok(format!("refused={said}\n"));
+        return format!("refused={said}\n");
     }
     let before = Minor::new(state.cluster_version.major, state.cluster_version.minor - 1);
     if to != before {
         let said = "Error: etcdserver: invalid downgrade target version";
-        return Ok(format!("refused={said}\n"));
+        return format!("refused={said}\n");
     }
     state.formal.to = Some(to);
     state.formal.since = None;
-    Ok("enabled\n".to_owned())
+    "enabled\n".to_owned()
 }
 
 fn cancel(state: &mut State, name: &str) -> Answer {

@@ -70,6 +70,10 @@ pub struct Host {
 
 /// The cluster.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own that a test turns"
+)]
 pub struct State {
     pub hosts: BTreeMap<String, Host>,
     pub leader: Option<MemberId>,

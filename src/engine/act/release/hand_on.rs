@@ -54,7 +54,7 @@ impl Giver {
         let Some(host) = task.turn.cluster.host(&neighbour.host) else {
             return Ok(None);
         };
-        let (hold, held) = watch::channel(false);
+        let (hold, released) = watch::channel(false);
         let (tell, printed) = mpsc::channel(LINES);
         let data = [
             host.install_dir.clone(),
@@ -62,7 +62,7 @@ impl Giver {
             neighbour.address.clone(),
         ];
         let command = Command {
-            input: Input::Held(held),
+            input: Input::Held(released),
             output: Sink::Lines(tell),
             privileged: false,
             ..task.command(HAND_ON_TITLE, HAND_ON)
