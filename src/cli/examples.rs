@@ -69,7 +69,7 @@ Examples:
   runner downgrade -l prod --yes           one cluster, without asking
 
 What was written since the upgrade stays. Until the last member has gone, `runner rollback` leads
-back to the newer release; afterwards `runner upgrade` does. The inventory's `version` stays as it is.";
+back to the newer release; afterwards `runner upgrade` does. The inventory stays as it is.";
 
 pub(super) const RESTORE: &str = "\
 Examples:
