@@ -3,7 +3,7 @@
 //! Whatever happens: no acknowledged write is lost, never more members are down than the fault takes down and one, the
 //! run tells what is so, the next `upgrade` completes, and nothing of ours is left on any host or here.
 //!
-//! `RUNNER_CHAOS=all` runs every case (two labs, about half an hour); `RUNNER_CHAOS=WORDS` those whose line has these
+//! `RUNNER_CHAOS=all` runs every case (two labs, about an hour); `RUNNER_CHAOS=WORDS` those whose line has these
 //! words; without it a sample by a seed that is printed, and that `RUNNER_CHAOS_SEED` repeats. With `RUNNER_CHAOS_RUNS=N`
 //! each is run so often. The table goes to stderr and to `chaos.md` in the state folder.
 
