@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::event::Ending;
 use crate::exit::Exit;
 use crate::inventory::Selected;
-use crate::plan::Plan;
+use crate::plan::{Hop, Plan};
+use crate::report::text::count;
 
 /// A way back, as far as it is not like the others.
 pub(super) trait Way {
@@ -41,6 +42,19 @@ pub(super) trait Way {
 
     /// Told of a cluster where there is nothing to do.
     fn idle(&self, decision: &Decision) -> String;
+}
+
+/// What is asked before members go `way`: "down" to the line before, or "back" to the release that was there.
+pub(super) fn question(plan: &Plan, way: &str) -> String {
+    let steps = plan.hops.iter().flat_map(Hop::steps);
+    let members = steps.filter(|(_, step)| step.disruptive).count();
+    format!(
+        "Take cluster {} {way} from {} to {} on {}?",
+        plan.cluster,
+        plan.from,
+        plan.to,
+        count(members, "host")
+    )
 }
 
 /// Takes every selected cluster back, or only shows how.

@@ -20,7 +20,6 @@ use crate::plan::path::Available;
 use crate::plan::upgrade::Request;
 use crate::plan::{Finding, Plan, downgrade, seats};
 use crate::releases::Release;
-use crate::report::text::count;
 
 /// Takes every selected cluster one minor back.
 ///
@@ -63,15 +62,7 @@ impl Way for Down<'_> {
     }
 
     fn question(&self, _: &Selected, _: &Decision, plan: &Plan) -> String {
-        let steps = plan.hops.iter().flat_map(crate::plan::Hop::steps);
-        let members = steps.filter(|(_, step)| step.disruptive).count();
-        format!(
-            "Take cluster {} down from {} to {} on {}?",
-            plan.cluster,
-            plan.from,
-            plan.to,
-            count(members, "host")
-        )
+        back::question(plan, "down")
     }
 
     fn idle(&self, decision: &Decision) -> String {

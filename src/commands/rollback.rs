@@ -21,7 +21,6 @@ use crate::plan::path::Available;
 use crate::plan::rollback::{self, Past};
 use crate::plan::upgrade::Request;
 use crate::plan::{Finding, Kind, Plan};
-use crate::report::text::count;
 
 /// Takes every selected cluster that is mixed back.
 ///
@@ -52,15 +51,7 @@ impl Way for Rollback {
     }
 
     fn question(&self, _: &Selected, _: &Decision, plan: &Plan) -> String {
-        let steps = plan.hops.iter().flat_map(crate::plan::Hop::steps);
-        let members = steps.filter(|(_, step)| step.disruptive).count();
-        format!(
-            "Take cluster {} back from {} to {} on {}?",
-            plan.cluster,
-            plan.from,
-            plan.to,
-            count(members, "host")
-        )
+        back::question(plan, "back")
     }
 
     fn idle(&self, decision: &Decision) -> String {

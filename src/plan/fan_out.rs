@@ -1,9 +1,10 @@
 //! Who gives a release to whom: this machine to all, or to one host, and that one to its neighbours.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::etcd::member::host_of;
-use crate::facts::Arch;
 use crate::inventory::FanOut;
 
 use super::seats::Seat;
@@ -18,27 +19,27 @@ pub struct Neighbour {
     pub address: String,
 }
 
+/// Binary name to SHA-256.
+type Files = BTreeMap<String, String>;
+
 /// Puts the lanes that stage releases into waves: all side by side; or, where hosts give to each other, the first host
 /// of each architecture before the others, which are told where they may have the same files from.
 pub(super) fn waves(fan_out: FanOut, seats: &[Seat], lanes: Vec<Lane>) -> Vec<Wave> {
     let (mut first, mut rest) = (Vec::new(), Vec::new());
-    let mut givers: Vec<(Arch, Neighbour, Action)> = Vec::new();
+    // The same files are of the same architecture.
+    let mut givers: Vec<(Files, Neighbour)> = Vec::new();
     for (seat, mut lane) in seats.iter().zip(lanes) {
-        let Some(stage) = stage(&mut lane).filter(|_| fan_out == FanOut::Peer) else {
+        let Some((files, from)) = stage(&mut lane).filter(|_| fan_out == FanOut::Peer) else {
             first.push(lane);
             continue;
         };
-        let arch = seat.facts.arch;
-        let same =
-            |giver: &&(Arch, Neighbour, Action)| giver.0 == arch && files(&giver.2) == files(stage);
-        if let Some((_, neighbour, _)) = givers.iter().find(same) {
-            give(stage, neighbour);
+        if let Some((_, neighbour)) = givers.iter().find(|(given, _)| given == files) {
+            *from = Some(neighbour.clone());
             rest.push(lane);
-            continue;
+        } else {
+            givers.extend(neighbour(seat).map(|neighbour| (files.clone(), neighbour)));
+            first.push(lane);
         }
-        let given = stage.clone();
-        givers.extend(neighbour(seat).map(|neighbour| (arch, neighbour, given)));
-        first.push(lane);
     }
     let lanes = [first, rest].into_iter().filter(|lanes| !lanes.is_empty());
     lanes
@@ -57,20 +58,11 @@ fn neighbour(seat: &Seat) -> Option<Neighbour> {
     })
 }
 
-fn stage(lane: &mut Lane) -> Option<&mut Action> {
+/// What a lane stages, and whom from.
+fn stage(lane: &mut Lane) -> Option<(&Files, &mut Option<Neighbour>)> {
     let mut actions = lane.steps.iter_mut().map(|step| &mut step.action);
-    actions.find(|action| matches!(action, Action::StageRelease { .. }))
-}
-
-fn files(action: &Action) -> Option<&std::collections::BTreeMap<String, String>> {
-    match action {
-        Action::StageRelease { files, .. } => Some(files),
+    actions.find_map(|action| match action {
+        Action::StageRelease { files, from, .. } => Some((&*files, from)),
         _ => None,
-    }
-}
-
-fn give(action: &mut Action, neighbour: &Neighbour) {
-    if let Action::StageRelease { from, .. } = action {
-        *from = Some(neighbour.clone());
-    }
+    })
 }
