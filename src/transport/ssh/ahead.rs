@@ -1,7 +1,8 @@
-//! Channels opened ahead of need: while one script runs, the shell of the next one is started.
+//! Shells that wait for a script: those that have run one and can run another, and one that is opened ahead of need.
 //!
-//! A channel, the login shell and sudo take two round trips and some 30 ms before a script can begin. Which script it will
-//! be need not be known for that, because scripts come on stdin. One that waits in vain ends with its channel.
+//! A channel, the login shell and sudo take two round trips and some 30 ms before a script can begin, and sudo writes to
+//! the host's log each time. Which script it will be need not be known for that, because scripts come on stdin. A shell that
+//! waits in vain ends with its channel.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +15,10 @@ use super::remote::Wrapper;
 /// How long a shell may have waited for a script to be used: a host may end those that idle.
 const FRESH: Duration = Duration::from_secs(20);
 
-/// The place for one channel that is open, or is being opened.
+/// How many wait at most. Two run beside each other while one member's log is read in another's turn.
+const WAITING: usize = 2;
+
+/// The places for channels that are open, or are being opened.
 #[derive(Default)]
 pub(super) struct Ahead(Mutex<State>);
 
@@ -22,13 +26,18 @@ pub(super) struct Ahead(Mutex<State>);
 struct State {
     /// How many expect that further scripts follow.
     wanted: usize,
-    next: Option<Next>,
+    waiting: Vec<Next>,
 }
 
 struct Next {
     wrapper: Wrapper,
     since: Instant,
-    opening: JoinHandle<Option<Ready>>,
+    shell: Shell,
+}
+
+enum Shell {
+    Opening(JoinHandle<Option<Ready>>),
+    Open(Box<Ready>),
 }
 
 /// A shell that waits for its script.
@@ -50,19 +59,42 @@ impl Ahead {
         self.with(|state| {
             state.wanted = state.wanted.saturating_sub(1);
             if state.wanted == 0 {
-                state.next.take().inspect(Next::let_go);
+                state.waiting.drain(..).for_each(Next::let_go);
             }
         });
     }
 
-    /// The shell that waits, if it is of this kind.
+    /// Whether somebody expects further scripts.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.with(|state| state.wanted > 0)
+    }
+
+    /// A shell that waits, if one is of this kind: the one that has waited least.
     pub(super) async fn take(&self, wrapper: Wrapper) -> Option<Ready> {
-        let next = self.with(|state| state.next.take())?;
-        if next.wrapper != wrapper || next.since.elapsed() > FRESH {
-            next.let_go();
-            return None;
+        let next = self.with(|state| {
+            let stale = |next: &mut Next| next.since.elapsed() > FRESH;
+            state.waiting.extract_if(.., stale).for_each(Next::let_go);
+            let fits = |next: &Next| next.wrapper == wrapper;
+            let at = state.waiting.iter().rposition(fits)?;
+            Some(state.waiting.remove(at))
+        })?;
+        match next.shell {
+            Shell::Opening(opening) => opening.await.ok().flatten(),
+            Shell::Open(ready) => Some(*ready),
         }
-        next.opening.await.ok().flatten()
+    }
+
+    /// Takes back a shell that can run another script, if there is room; else it ends.
+    pub(super) fn put(&self, wrapper: Wrapper, ready: Ready) {
+        self.with(|state| {
+            if state.wanted > 0 && state.waiting.len() < WAITING {
+                state.waiting.push(Next {
+                    wrapper,
+                    since: Instant::now(),
+                    shell: Shell::Open(Box::new(ready)),
+                });
+            }
+        });
     }
 
     /// Starts opening a channel unless one is there, or nobody expects further scripts.
@@ -71,11 +103,11 @@ impl Ahead {
         F: Future<Output = Option<Ready>> + Send + 'static,
     {
         self.with(|state| {
-            if state.wanted > 0 && state.next.is_none() {
-                state.next = Some(Next {
+            if state.wanted > 0 && state.waiting.is_empty() {
+                state.waiting.push(Next {
                     wrapper,
                     since: Instant::now(),
-                    opening: tokio::spawn(opening()),
+                    shell: Shell::Opening(tokio::spawn(opening())),
                 });
             }
         });
@@ -87,8 +119,10 @@ impl Ahead {
 }
 
 impl Next {
-    /// What is open already is closed when the task's result is dropped.
-    fn let_go(&self) {
-        self.opening.abort();
+    /// What is open already is closed when it, or the task's result, is dropped.
+    fn let_go(self) {
+        if let Shell::Opening(opening) = self.shell {
+            opening.abort();
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use openssh::{Child, ChildStdin, Error, Session, Stdio};
+use openssh::{Child, ChildStderr, ChildStdin, ChildStdout, Error, Session, Stdio};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -58,18 +58,52 @@ pub(super) struct Answer {
     pub(super) stderr: Vec<u8>,
 }
 
+/// A channel with a shell that waits for a script.
+pub(super) struct Channel {
+    child: Child<Arc<Session>>,
+    /// Nothing once a script was fed to its end.
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+}
+
+impl Channel {
+    fn new(mut child: Child<Arc<Session>>) -> Self {
+        let stdin = child.stdin().take().expect("stdin is piped");
+        let stdout = child.stdout().take().expect("stdout is piped");
+        let stderr = child.stderr().take().expect("stderr is piped");
+        let _ = fcntl_setpipe_size(&stdin, PIECE);
+        let _ = fcntl_setpipe_size(&stdout, PIECE);
+        Self {
+            child,
+            stdin: Some(stdin),
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Closes our ends and waits until sshd has closed the channel too.
+    pub(super) async fn close(self) {
+        let Self {
+            child,
+            stdin,
+            stdout,
+            stderr,
+        } = self;
+        drop((stdin, stdout, stderr));
+        let _ = child.wait().await;
+    }
+}
+
 /// Opens a channel and starts the fixed wrapper there.
-pub(super) async fn open(
-    session: &Arc<Session>,
-    line: &str,
-) -> Result<Child<Arc<Session>>, NotOpened> {
+pub(super) async fn open(session: &Arc<Session>, line: &str) -> Result<Channel, NotOpened> {
     let mut command = Arc::clone(session).arc_raw_command(line);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     match command.spawn().await {
-        Ok(child) => Ok(child),
+        Ok(child) => Ok(Channel::new(child)),
         Err(Error::SshMux(error)) if is_refusal(&error.to_string()) => {
             Err(NotOpened::Refused(error.to_string()))
         }
@@ -82,17 +116,14 @@ fn is_refusal(words: &str) -> bool {
 }
 
 /// Talks with the script until its answer is complete.
-pub(super) async fn converse<S>(
-    child: &mut Child<S>,
+pub(super) async fn converse(
+    channel: &mut Channel,
     host: &str,
     remote: &Remote,
     command: &Command,
 ) -> Result<Answer, NoAnswer> {
-    let stdin = child.stdin().take().expect("stdin is piped");
-    let stdout = child.stdout().take().expect("stdout is piped");
-    let stderr = child.stderr().take().expect("stderr is piped");
-    let _ = fcntl_setpipe_size(&stdin, PIECE);
-    let _ = fcntl_setpipe_size(&stdout, PIECE);
+    let stdin = &mut channel.stdin;
+    let (stdout, stderr) = (&mut channel.stdout, &mut channel.stderr);
     let (progress, rise) = watch::channel(Rise::default());
     let reading = async {
         let lines = |stream| Lines::of(&command.output, host, stream, &remote.mark);
@@ -157,15 +188,32 @@ async fn risen(stdin: &mut ChildStdin, password: &Secret, mut rise: watch::Recei
     answered.await.is_ok_and(|rise| rise.was_started)
 }
 
-/// Sends the script, then the payload. A script that ends without reading is no error.
+/// Sends the script, then the payload and the end of it. A script that ends without reading is no error. Whose shell stays
+/// gets no end.
 async fn feed(
-    mut stdin: ChildStdin,
+    channel: &mut Option<ChildStdin>,
+    remote: &Remote,
+    command: &Command,
+    rise: watch::Receiver<Rise>,
+) -> Result<(), NoAnswer> {
+    let Some(stdin) = channel else {
+        return Ok(());
+    };
+    let fed = send(stdin, remote, command, rise).await;
+    if !remote.stays {
+        *channel = None;
+    }
+    fed
+}
+
+async fn send(
+    stdin: &mut ChildStdin,
     remote: &Remote,
     command: &Command,
     rise: watch::Receiver<Rise>,
 ) -> Result<(), NoAnswer> {
     if let Some(password) = &remote.password
-        && !risen(&mut stdin, password, rise).await
+        && !risen(stdin, password, rise).await
     {
         return Ok(());
     }
@@ -180,8 +228,8 @@ async fn feed(
         Input::Held(released) => {
             let _ = released.clone().wait_for(|released| *released).await;
         }
-        Input::Pulsed(released) => beat(&mut stdin, released.clone()).await,
-        Input::File(path) => send_file(&mut stdin, path, command.meter.as_ref())
+        Input::Pulsed(released) => beat(stdin, released.clone()).await,
+        Input::File(path) => send_file(stdin, path, command.meter.as_ref())
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
     }

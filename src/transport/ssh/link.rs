@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use openssh::{Child, Session};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ahead::{Ahead, Ready};
-use super::channel::{self, Answer, NoAnswer, NotOpened};
+use super::channel::{self, Answer, Channel, NoAnswer, NotOpened};
 use super::counted::{Aside, Counted, is_pulsed};
 use super::master::Master;
 use super::remote::{KILL_AFTER, Remote, Wrapper};
@@ -55,7 +54,7 @@ pub(super) struct Link {
 pub(super) struct Opened {
     master: Arc<Master>,
     permit: OwnedSemaphorePermit,
-    child: Child<Arc<Session>>,
+    channel: Channel,
 }
 
 /// What came of a script.
@@ -108,8 +107,8 @@ impl Link {
             .expect("the semaphore is never closed");
         if let Some(ready) = self.ready(command, wrapper).await {
             let remote = self.remote(command, None, ready.mark)?;
-            self.open_ahead(wrapper);
-            let said = self.talk(command, &remote, ready.opened).await;
+            self.open_ahead(wrapper, &remote);
+            let said = self.talk(command, &remote, wrapper, ready.opened).await;
             if !said.is_of_nobody() {
                 return self.judge(command, said).await;
             }
@@ -120,9 +119,9 @@ impl Link {
         let opened = self
             .open(&command.title, &wrapper.line(&remote.mark))
             .await?;
-        self.open_ahead(wrapper);
+        self.open_ahead(wrapper, &remote);
         let _fork = Some(fork).filter(|_| !is_pulsed(command));
-        let said = self.talk(command, &remote, opened).await;
+        let said = self.talk(command, &remote, wrapper, opened).await;
         self.judge(command, said).await
     }
 
@@ -131,7 +130,7 @@ impl Link {
         if more {
             self.ahead.begin();
             let password = self.shared.password.is_some();
-            self.open_ahead(Wrapper::of_root(self.escalation, password));
+            self.open_shell(Wrapper::of_root(self.escalation, password));
         } else {
             self.ahead.end();
         }
@@ -150,8 +149,15 @@ impl Link {
         is_current.then_some(ready)
     }
 
-    /// Opens a channel for the next command while this one runs, if there are plenty. A password waits for nobody.
-    fn open_ahead(self: &Arc<Self>, wrapper: Wrapper) {
+    /// Opens a channel for the next command while this one runs, unless this one's stays.
+    fn open_ahead(self: &Arc<Self>, wrapper: Wrapper, running: &Remote) {
+        if !running.stays {
+            self.open_shell(wrapper);
+        }
+    }
+
+    /// Opens a channel ahead of need, if there are plenty. A password waits for nobody.
+    fn open_shell(self: &Arc<Self>, wrapper: Wrapper) {
         let Wrapper::Silent(_) = wrapper else {
             return;
         };
@@ -169,11 +175,11 @@ impl Link {
         let master = self.master.lock().await.clone()?;
         let mark = super::random_mark().ok()?;
         match channel::open(&master.session, &wrapper.line(&mark)).await {
-            Ok(child) => Some(Ready {
+            Ok(channel) => Some(Ready {
                 opened: Opened {
                     master,
                     permit,
-                    child,
+                    channel,
                 },
                 mark,
             }),
@@ -193,7 +199,8 @@ impl Link {
         password: Option<&Secret>,
         mark: String,
     ) -> Result<Remote, Unreachable> {
-        Remote::new(command, password, mark)
+        let stay = self.ahead.is_wanted() && matches!(command.output, Sink::Capture);
+        Remote::new(command, password, mark, stay)
             .map_err(|said| self.garbled(command, &said, "correct the setting that it comes from"))
     }
 
@@ -208,11 +215,11 @@ impl Link {
                 .expect("the semaphore is never closed");
             let master = self.master().await?;
             match channel::open(&master.session, line).await {
-                Ok(child) => {
+                Ok(channel) => {
                     return Ok(Opened {
                         master,
                         permit,
-                        child,
+                        channel,
                     });
                 }
                 Err(NotOpened::Gone) if losses == LOSSES => return Err(self.lost(title, &master)),
@@ -254,20 +261,48 @@ impl Link {
             .is_ok()
     }
 
-    /// Sends the script and waits for its answer.
-    async fn talk(&self, command: &Command, remote: &Remote, opened: Opened) -> Said {
+    /// Sends the script and waits for its answer. A shell that stays waits for the next script, if there are channels to
+    /// spare beside it.
+    async fn talk(
+        &self,
+        command: &Command,
+        remote: &Remote,
+        wrapper: Wrapper,
+        opened: Opened,
+    ) -> Said {
         let Opened {
             master,
             permit,
-            mut child,
+            mut channel,
         } = opened;
-        let counted = self.count(command, permit);
         let asked = Instant::now();
         let limit = command.deadline.saturating_add(KILL_AFTER + SLACK);
-        let host = &self.target.host;
-        let answer = channel::converse(&mut child, host, remote, command);
-        let answer = tokio::time::timeout(limit, answer).await.ok();
-        release(child, counted);
+        let answer = |channel| async {
+            let host = &self.target.host;
+            let answer = channel::converse(channel, host, remote, command);
+            tokio::time::timeout(limit, answer).await.ok()
+        };
+        let answer = if remote.stays {
+            let answer = answer(&mut channel).await;
+            let is_free = matches!(&answer, Some(Ok(answer)) if answer.was_started);
+            if is_free && self.channels.available_permits() + 1 >= SPARE {
+                let opened = Opened {
+                    master: Arc::clone(&master),
+                    permit,
+                    channel,
+                };
+                let mark = remote.mark.clone();
+                self.ahead.put(wrapper, Ready { opened, mark });
+            } else {
+                release(channel, Box::new(permit));
+            }
+            answer
+        } else {
+            let counted = self.count(command, permit);
+            let answer = answer(&mut channel).await;
+            release(channel, counted);
+            answer
+        };
         Said {
             master,
             answer,
@@ -285,9 +320,9 @@ impl Link {
 }
 
 /// Keeps the channel counted until sshd closed it too.
-fn release(child: Child<Arc<Session>>, counted: Counted) {
+fn release(channel: Channel, counted: Counted) {
     tokio::spawn(async move {
-        let _ = tokio::time::timeout(LINGER, child.wait()).await;
+        let _ = tokio::time::timeout(LINGER, channel.close()).await;
         drop(counted);
     });
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::quote::{one_line, quote};
 use crate::inventory::Escalation;
 use crate::secret::Secret;
-use crate::transport::Command;
+use crate::transport::{Command, Input};
 
 /// Prints the marks, gains root if needed, and reports the status. `$1` inner, `$2` core, `$3` mark, `$4` how root is
 /// gained: `self` (not at all), `none` (the login user must be root), `ask` (sudo, which prints a mark
@@ -25,10 +25,14 @@ const OUTER: &str = r#"LC_ALL=C; export LC_ALL; echo B:$3; echo B:$3 >&2; if [ "
 /// nothing else is sent before the rights are there, so they are told first; elsewhere a shell that has not told them has
 /// not run a script either. `timeout` makes a process group
 /// and ends all of it; where it is missing, the seconds are handed on for [`WATCHED`].
-const INNER: &str = r#"if [ "$3" = ask ]; then echo R:$2 >&2; fi; IFS= read -r t || exit 125; if [ "$3" = ask ]; then :; else echo R:$2 >&2; fi; if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$t" /bin/sh -c "$1" runner; else exec /bin/sh -c "$1" runner "$t"; fi"#;
+///
+/// After a plus sign before the seconds come a script that reads nothing from stdin, and further ones: each begins and ends
+/// with the marks, as the outer shell prints them around the first and the last. Such a script travels on in the
+/// environment, which [`CORE`] clears at once.
+const INNER: &str = r#"unset runner_line; n=; if [ "$3" = ask ]; then echo R:$2 >&2; fi; while :; do IFS= read -r t || exit 125; if [ -n "$n" ]; then echo B:$2; echo B:$2 >&2; fi; if [ "$3$n" = ask ]; then :; else echo R:$2 >&2; fi; case $t in +*) t=${t#+};; *) break;; esac; IFS= read -r l || exit 125; if command -v timeout >/dev/null 2>&1; then runner_line=$l timeout -k 5 "$t" /bin/sh -c "$1" runner </dev/null; else runner_line=$l /bin/sh -c "$1" runner "$t" </dev/null; fi; s=$?; echo E:$2; echo S:$2:$s: >&2; n=1; done; if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$t" /bin/sh -c "$1" runner; else exec /bin/sh -c "$1" runner "$t"; fi"#;
 
 /// Reads the line with the script and runs it; what follows on stdin is the script's.
-const CORE: &str = r#"IFS= read -r l || exit 125; eval "$(printf %b "$l")""#;
+const CORE: &str = r#"if [ -n "${runner_line-}" ]; then l=$runner_line; unset runner_line; else IFS= read -r l || exit 125; fi; eval "$(printf %b "$l")""#;
 
 /// Runs the script under a watcher of our own, on hosts without `timeout`; only the script's shell is ended. Comes with
 /// the script on stdin. Background processes lose stdin unless it is kept under another number.
@@ -83,10 +87,15 @@ impl Wrapper {
     }
 }
 
+/// The longest line that travels in the environment: Linux takes 128 KiB a variable.
+const LONGEST: usize = 100 << 10;
+
 /// A command in the form in which it travels.
 pub(super) struct Remote {
     /// The first lines on stdin.
     pub(super) header: Vec<u8>,
+    /// Whether the shell is there for another script afterwards.
+    pub(super) stays: bool,
     /// The random word that marks what is ours in the output.
     pub(super) mark: String,
     /// What is sent when sudo asks, and only then; nothing else goes out before the script says that it has the rights.
@@ -94,15 +103,23 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// Prepares a command, or says what in it cannot travel. The password is for a wrapper that asks.
+    /// Prepares a command, or says what in it cannot travel. The password is for a wrapper that asks. The shell can stay
+    /// for further scripts if this one reads nothing.
     pub(super) fn new(
         command: &Command,
         password: Option<&Secret>,
         mark: String,
+        stay: bool,
     ) -> Result<Self, String> {
         check(command)?;
+        let mut header = header(command);
+        let stays = stay && matches!(command.input, Input::None) && header.len() < LONGEST;
+        if stays {
+            header.insert(0, b'+');
+        }
         Ok(Self {
-            header: header(command),
+            header,
+            stays,
             mark,
             password: password.cloned(),
         })
@@ -162,7 +179,7 @@ mod tests {
     use super::*;
 
     fn run(command: &Command, path: Option<&str>) -> (String, String) {
-        let remote = Remote::new(command, None, "cafe".into()).unwrap();
+        let remote = Remote::new(command, None, "cafe".into(), false).unwrap();
         let line = Wrapper::of(command, Escalation::None, false).line("cafe");
         let mut process = Process::new("/bin/sh");
         process
@@ -209,6 +226,80 @@ mod tests {
         let (stdout, stderr) = run(&command, None);
         assert_eq!(stdout, "B:cafe\n-n|a\n'b'\\n$(id)|s'e\\c||payloadE:cafe\n");
         assert_eq!(stderr, "B:cafe\nR:cafe\nS:cafe:7:\n");
+    }
+
+    /// What a shell says that is given one script after the other, the last of which ends it.
+    fn run_in_a_row(scripts: &[Command], path: Option<&str>) -> (String, String) {
+        let line = Wrapper::Silent("self").line("cafe");
+        let mut sent = Vec::new();
+        for (at, script) in scripts.iter().enumerate() {
+            let stay = at + 1 < scripts.len();
+            sent.extend(
+                Remote::new(script, None, "cafe".into(), stay)
+                    .unwrap()
+                    .header,
+            );
+        }
+        let mut process = Process::new("/bin/sh");
+        process.args(["-c", &line]).stdin(Stdio::piped());
+        process.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(path) = path {
+            process.env("PATH", path);
+        }
+        let mut child = process.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&[&sent[..], b"payload"].concat()).unwrap();
+        drop(stdin);
+        let out = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(out.stdout), text(out.stderr))
+    }
+
+    #[test]
+    fn a_shell_runs_one_script_after_the_other_each_between_its_marks() {
+        let mut secret = command("printf %s \"$KEY\"; cat; env | grep -c runner_line");
+        secret.secrets.push(("KEY".into(), Secret::new("s")));
+        let none = command("printf %s \"${KEY-none}\"; x=1; exit 7");
+        let last = command("printf %s \"${x-}\"; cat");
+        let bare = tools(&["cat", "env", "grep", "sleep"]);
+        for path in [None, bare.path().to_str()] {
+            let scripts = [secret.clone(), none.clone(), last.clone()];
+            let (stdout, stderr) = run_in_a_row(&scripts, path);
+            assert_eq!(
+                stdout,
+                "B:cafe\ns0\nE:cafe\nB:cafe\nnoneE:cafe\nB:cafe\npayloadE:cafe\n"
+            );
+            assert_eq!(
+                stderr,
+                "B:cafe\nR:cafe\nS:cafe:1:\nB:cafe\nR:cafe\nS:cafe:7:\nB:cafe\nR:cafe\nS:cafe:0:\n"
+            );
+        }
+    }
+
+    #[test]
+    fn a_script_that_takes_too_long_leaves_its_shell_for_the_next() {
+        let mut late = command("exec sleep 30");
+        late.deadline = Duration::from_millis(200);
+        let (_, stderr) = run_in_a_row(&[late, command("exit 3")], None);
+        assert_eq!(
+            stderr,
+            "B:cafe\nR:cafe\nS:cafe:124:\nB:cafe\nR:cafe\nS:cafe:3:\n"
+        );
+    }
+
+    #[test]
+    fn a_script_that_is_fed_or_is_longer_than_a_variable_may_be_has_a_shell_of_its_own() {
+        let stays = |command: &Command| {
+            let remote = Remote::new(command, None, "cafe".into(), true);
+            remote.unwrap().stays
+        };
+        assert!(stays(&command("true")));
+        assert!(!stays(&command(&"true\n".repeat(LONGEST / 4))));
+        let fed = Command {
+            input: Input::Bytes(Vec::new()),
+            ..command("cat")
+        };
+        assert!(!stays(&fed));
     }
 
     #[test]
@@ -278,14 +369,14 @@ mod tests {
     #[test]
     fn nul_bytes_and_bad_names_are_refused() {
         assert_eq!(
-            Remote::new(&command("x").args(["a", "b\0"]), None, String::new())
+            Remote::new(&command("x").args(["a", "b\0"]), None, String::new(), false)
                 .err()
                 .unwrap(),
             "argument 2 holds a NUL byte"
         );
-        assert!(Remote::new(&command("x\0"), None, String::new()).is_err());
+        assert!(Remote::new(&command("x\0"), None, String::new(), false).is_err());
         let mut bad = command("x");
         bad.secrets.push(("A B".into(), Secret::new("")));
-        assert!(Remote::new(&bad, None, String::new()).is_err());
+        assert!(Remote::new(&bad, None, String::new(), false).is_err());
     }
 }

@@ -6,8 +6,8 @@ use super::*;
 fn waiting(sshd: &Sshd) -> Vec<u32> {
     let waits = |pid: &u32| {
         let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        // The wrapper; `timeout` takes its place once there is a script.
-        words.starts_with("/bin/sh\0-c\0if [ \"$3\" = ask ]")
+        // The wrapper; `timeout` takes its place for a script that is fed.
+        words.starts_with("/bin/sh\0-c\0unset runner_line")
     };
     sshd.sessions().into_iter().filter(waits).collect()
 }
@@ -32,6 +32,38 @@ async fn where_scripts_follow_each_other_the_shell_of_the_next_waits_until_nobod
         let used = || waiting(&sshd).iter().all(|pid| !before.contains(pid));
         sshd::until("that shell has run the script", used).await;
     }
+    reach.ssh.expect("a", false);
+    sshd::until("no shell waits", || waiting(&sshd).is_empty()).await;
+}
+
+#[tokio::test]
+async fn one_shell_runs_all_scripts_that_are_not_fed_until_one_kills_it() {
+    let sshd = Sshd::start("");
+    let reach = Reach::new(&[sshd.host("a")]);
+    reach.run("a", read("true")).await.unwrap();
+    reach.ssh.expect("a", true);
+    sshd::until("a shell waits", || waiting(&sshd).len() == 1).await;
+    let shell = waiting(&sshd);
+    for status in [0, 7, 3] {
+        let script = format!("echo out; echo err >&2; cat; exit {status}");
+        let ran = reach.run("a", read(&script)).await.unwrap();
+        assert_eq!((ran.text(), ran.status), ("out\n".to_owned(), status));
+        assert_eq!(ran.complaint(), "err");
+        assert_eq!(waiting(&sshd), shell);
+    }
+    // Two at once take two shells, and both stay.
+    let both = tokio::join!(
+        reach.run("a", read("sleep 0.2; echo one")),
+        reach.run("a", read("sleep 0.2; echo two"))
+    );
+    assert_eq!(
+        both.0.unwrap().text() + &both.1.unwrap().text(),
+        "one\ntwo\n"
+    );
+    assert_eq!(waiting(&sshd).len(), 2);
+    waiting(&sshd).into_iter().for_each(sshd::kill);
+    let ran = reach.run("a", read("echo again")).await;
+    assert_eq!(ran.unwrap().text(), "again\n");
     reach.ssh.expect("a", false);
     sshd::until("no shell waits", || waiting(&sshd).is_empty()).await;
 }
