@@ -19,10 +19,7 @@ describe() {
   describe_unit
   emit data 0 "$(describe_data)"
   describe_v2
-  frame disk.data_dir space "$data_dir"
-  frame disk.install_dir space "$install_dir"
-  frame disk.backup_dir space "$backup_dir"
-  frame disk.bin_dir space "$bin_dir"
+  describe_disks
   for file in "$@" "$(config_in_effect)"; do
     describe_file "$file"
   done
@@ -139,8 +136,23 @@ total() {
   echo "$sum"
 }
 
-# Space where a path is, or would be.
-space() {
+# Space where the folders are, or would be: one frame each.
+describe_disks() {
+  disks=$(limit 10 df -Pk -- "$(there "$data_dir")" "$(there "$install_dir")" "$(there "$backup_dir")" \
+    "$(there "$bin_dir")" 2>/dev/null </dev/null)
+  disks_status=$?
+  printf '%s\n' "$disks" | {
+    IFS= read -r head
+    for name in data_dir install_dir backup_dir bin_dir; do
+      # One that df cannot tell has no line.
+      [ $disks_status = 0 ] && IFS= read -r line || line=
+      emit "disk.$name" $disks_status "$head$newline$line"
+    done
+  }
+}
+
+# The path, or the nearest folder above it that there is.
+there() {
   there=$1
   while [ ! -e "$there" ]; do
     case $there in
@@ -149,7 +161,7 @@ space() {
     esac
     [ -n "$there" ] || there=/
   done
-  limit 10 df -Pk -- "$there"
+  printf '%s' "$there"
 }
 
 # Frames file.meta (mode, owner, size, path) and file.text for a file that is there.
@@ -193,8 +205,8 @@ kept() {
 
 # The last requests of API 2 of each kind in the log from the newest raft snapshot on, as the bytes around them: releases
 # from 3.5 on stop at some of them. Kinds: `line`, changes of the cluster's version; `client`, what clients and health
-# probes left; `set` and `gone`, what clients wrote and deleted; `any`. In a log of 64 MB this takes half a second, so
-# only releases that care are asked.
+# probes left; `set` and `gone`, what clients wrote and deleted; `any`. Only releases that care are
+# asked.
 describe_log() {
   case $installed in 3.[456].*) ;; *) return 0 ;; esac
   log_dir=$(log_dir_in_use)
@@ -226,29 +238,30 @@ log_dir_in_use() {
 old_requests() {
   method=$(printf '\022(\006DELETE|\004POST|\004QGET|\004SYNC)\032')
   put=$(printf '\022\003PUT\032')
-  set=$(printf '\022(\003PUT|\004POST)\032(.|..)/1')
-  gone=$(printf '\022\006DELETE\032(.|..)/1')
   printf '%s' "$segments" | while IFS= read -r segment; do
     [ -f "$segment" ] || return 1
-    old_request line "$segment" 8 '/0/version' || return 1
-    old_request client "$segment" 1 "$method|$put(.|..)/1" || return 1
-    old_request set "$segment" 1 "$set" || return 1
-    old_request gone "$segment" 1 "$gone" || return 1
-    old_request any "$segment" 1 "$method|$put" || return 1
+    # A segment has 64 MB, most of them zeros as a rule, so it is searched once: lines of offset and match. Lines end with
+    # NUL for grep, as paths of ten bytes have a newline before them.
+    found=$({
+      limit 30 grep -zaobE -e "($method|$put)((.|..)/1)?|/0/version" -- "$segment" 2>/dev/null
+      printf 'ended %d\0' $?
+    } | tr '\000\n' '\n\001')
+    case $found in *"ended 0" | *"ended 1") ;; *) return 1 ;; esac
+    old_request line 8 '/0/version$'
+    old_request client 1 "$method|/1\$"
+    old_request set 1 '(PUT|POST).{2,3}/1$'
+    old_request gone 1 'DELETE.{2,3}/1$'
+    old_request any 1 "$method|$put"
   done
 }
 
-# old_request KIND FILE COUNT PATTERN: the last matches. Lines end with NUL here, as paths of ten bytes have a newline
-# before them.
+# old_request KIND COUNT PATTERN: the last of the matches found in `segment` that are of this kind.
 old_request() {
-  limit 30 grep -zaobE -e "$4" -- "$2" >/dev/null 2>&1
-  [ $? -le 1 ] || return 1
-  limit 30 grep -zaobE -e "$4" -- "$2" | tr '\000\n' '\n\001' | cut -d : -f 1 | grep -x '[0-9]*' | tail -n "$3" |
+  printf '%s\n' "$found" | grep -aE -e "$3" | cut -d : -f 1 | grep -x '[0-9]*' | tail -n "$2" |
     while read -r at; do
       from=$((at > 96 ? at - 96 : 0))
-      printf '%s %s\n' "$1" "$(tail -c +$((from + 1)) -- "$2" | head -c 192 | od -An -v -tx1 | tr -d ' \n')"
+      printf '%s %s\n' "$1" "$(tail -c +$((from + 1)) -- "$segment" | head -c 192 | od -An -v -tx1 | tr -d ' \n')"
     done
-  true
 }
 
 describe_binary() {

@@ -1,11 +1,12 @@
 # Shared by the reading scripts. POSIX sh; nothing here writes a byte on the host: no temporary files, no
 # redirections to paths, and no home folder in which a tool could keep something.
+case $(export -p) in *ETCD*) steered=1 ;; *) steered= ;; esac
 LC_ALL=C HOME=/nonexistent ETCDCTL_API=3
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL HOME ETCDCTL_API PATH
 # Variables that would steer etcd's tools or send the questions through a proxy. The secret stays in the
 # environment: as a word of `env -i NAME=VALUE` it would show in the process list.
-for name in $(env | sed -n 's/^\(ETCD[A-Z0-9_]*\)=.*/\1/p'); do
+for name in ${steered:+$(env | sed -n 's/^\(ETCD[A-Z0-9_]*\)=.*/\1/p')}; do
   case $name in ETCDCTL_USER | ETCDCTL_API) ;; *) unset "$name" ;; esac
 done
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
@@ -40,8 +41,9 @@ ask() {
     ask_err=$({
       ask_text=$("$@" 2>&4 </dev/null)
       emit "$ask_name" $? "$ask_text" >&3
-    } 4>&1 | tail -c 2000)
+    } 4>&1)
   } 3>&1
+  [ "${#ask_err}" -le 2000 ] || ask_err=$(printf '%s' "$ask_err" | tail -c 2000)
   emit "$ask_name.err" 0 "$ask_err"
 }
 

@@ -4,7 +4,7 @@
 # Never /health: on 3.1 to 3.4 that writes to the raft log. A quorum read of 2.x without quorum fails after 7 s.
 page() {
   if has curl; then
-    login_for_curl "$1" | limit 9 curl -q -sS -m 8 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} \
+    login_for_curl "$1" | curl -q -sS -m 8 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} \
       ${cert:+--cert "$cert"} ${key:+--key "$key"} ${2:+--head} -K - "$url$1"
   elif has python3; then
     limit 9 python3 -IBc "$PYTHON_PAGE" "$url$1" "$cacert" "$cert" "$key" "${2:-GET}"
