@@ -299,3 +299,13 @@ async fn a_step_that_changed_since_the_plan_was_made_is_not_overwritten() {
         Some(old().minor())
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_link_counts_as_slow_only_if_a_second_probe_says_so_too() {
+    for (busy, is_packed) in [(0, false), (1, false), (usize::MAX, true)] {
+        let mut rig = Rig::new(1);
+        rig.sim.state().busy = busy;
+        assert_eq!(rig.upgrade().await.status, 0);
+        assert_eq!(rig.sim.state().packed, if is_packed { 3 } else { 0 });
+    }
+}

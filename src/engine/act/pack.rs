@@ -15,12 +15,16 @@ use tokio::sync::OnceCell;
 /// that what lies in buffers by then does not count.
 const PROBE: u64 = 512 << 10;
 
-/// Bytes a second below which a link is slow. gzip packs and unpacks 30 MB a second and more, and what it makes of
+/// Bytes a millisecond below which a link is slow. gzip packs and unpacks 30 MB a second and more, and what it makes of
 /// etcd's binaries is 0.36 of their size: below this rate the sending saves more time than the packing takes.
-const SLOW: u64 = 10_000_000;
+const SLOW: u64 = 10_000;
 
-/// Reads a probe from stdin and prints `slow` if it came slower than [`SLOW`] and gzip is there. A `date` that knows
-/// no nanoseconds prints a letter, and then nothing is slow. Its argument is [`slow`].
+/// Bytes a millisecond from which a slow link may be a quick one beside a busy processor, here or there.
+const DOUBTFUL: u64 = 4_000;
+
+/// Reads a probe from stdin and prints `rate=` with the bytes a millisecond at which it came. Prints nothing if a release
+/// had better not come packed whatever the rate: without gzip, and where nobody can tell, as a `date` that knows no
+/// nanoseconds prints a letter.
 macro_rules! probe {
     () => {
         r#"
@@ -30,16 +34,33 @@ probe() {
   took=$(date +%s%N)
   case $begun$took in *[!0-9]*) return 0 ;; esac
   [ "$bytes" -gt 0 ] || return 0
-  [ "$((bytes * 1000))" -ge "$(((took - begun) / 1000 * $1))" ] || ! command -v gzip >/dev/null || echo slow
+  ! command -v gzip >/dev/null || echo "rate=$((bytes * 1000 / ((took - begun) / 1000 + 1)))"
 }
 "#
     };
 }
 pub(crate) use probe;
 
-/// The rate that the shell function `probe` takes as its argument: bytes a millisecond.
-pub fn slow() -> String {
-    (SLOW / 1000).to_string()
+/// What probes tell of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A release is there sooner as it is.
+    Quick,
+    /// It is there sooner packed, unless the probe came at a busy moment: worth another one.
+    Doubtful,
+    /// It is there sooner packed.
+    Slow,
+}
+
+impl Link {
+    /// From the rate that a probe printed, if it did.
+    pub fn of(rate: Option<u64>) -> Self {
+        match rate {
+            Some(rate) if rate < DOUBTFUL => Self::Slow,
+            Some(rate) if rate < SLOW => Self::Doubtful,
+            _ => Self::Quick,
+        }
+    }
 }
 
 /// The beginning of a file, as much as a probe sends.
@@ -130,18 +151,34 @@ mod tests {
         String::from_utf8(output.unwrap().stdout).unwrap()
     }
 
-    #[test]
-    fn a_link_is_slow_when_bytes_come_slower_than_the_limit() {
-        let trickle = "{ head -c 1000 /dev/zero; sleep 0.1; head -c 1000 /dev/zero; } | probe";
-        assert_eq!(probed(&format!("{trickle} 100\n")), "slow\n");
-        assert_eq!(probed(&format!("{trickle} 1\n")), "");
-        assert_eq!(probed("head -c 1000000 /dev/zero | probe 1\n"), "");
-        assert_eq!(probed("probe 1000000 < /dev/null\n"), "");
+    fn rate(script: &str) -> u64 {
+        let said = probed(script);
+        let rate = said.trim().strip_prefix("rate=");
+        rate.expect("a rate").parse().unwrap()
     }
 
     #[test]
-    fn without_gzip_or_a_fine_clock_no_link_is_slow() {
-        let trickle = "{ head -c 1000 /dev/zero; sleep 0.1; } | probe 100\n";
+    fn a_probe_tells_the_rate_at_which_bytes_come() {
+        let trickle = "{ head -c 1000 /dev/zero; sleep 0.1; head -c 1000 /dev/zero; } | probe\n";
+        let slow = rate(trickle);
+        assert!(slow <= 100, "{slow}");
+        assert!(rate("head -c 1000000 /dev/zero | probe\n") > 100);
+        assert_eq!(probed("probe < /dev/null\n"), "");
+    }
+
+    #[test]
+    fn a_link_is_quick_doubtful_or_slow_by_its_rate() {
+        let links = [Some(10_000), Some(9_999), Some(4_000), Some(3_999), None].map(Link::of);
+        let doubtful = Link::Doubtful;
+        assert_eq!(
+            links,
+            [Link::Quick, doubtful, doubtful, Link::Slow, Link::Quick]
+        );
+    }
+
+    #[test]
+    fn without_gzip_or_a_fine_clock_there_is_no_rate() {
+        let trickle = "{ head -c 1000 /dev/zero; sleep 0.1; } | probe\n";
         let coarse = format!("date() {{ command date +%sN; }}\n{trickle}");
         assert_eq!(probed(&coarse), "");
         let bare = format!("command() {{ [ \"$2\" != gzip ]; }}\n{trickle}");

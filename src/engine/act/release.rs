@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::backup::local;
 use super::digest::sum;
-use super::pack::{self, probe};
+use super::pack::{self, Link, probe};
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
 use crate::plan::{Neighbour, Outcome};
@@ -71,9 +71,9 @@ done
 "#
 );
 
-/// Prints `slow` if the link is, then the names of binaries that are not staged with the right digest. Writes nothing.
+/// Prints what `probe` does, then the names of binaries that are not staged with the right digest. Writes nothing.
 ///
-/// Arguments: `install_dir version rate`, then pairs of name and SHA-256; a probe on stdin.
+/// Arguments: `install_dir version`, then pairs of name and SHA-256; a probe on stdin.
 const LOOK: &str = concat!(
     sum!(),
     probe!(),
@@ -81,8 +81,8 @@ const LOOK: &str = concat!(
 set -eu
 export LC_ALL=C
 dir=$1/$2
-probe "$3"
-shift 3
+probe
+shift 2
 for path in "${dir%/*}" "$dir"; do
   [ ! -L "$path" ] || {
     printf '%s\n' "\`$path\` is a symbolic link to \`$(readlink "$path")\`" >&2
@@ -186,19 +186,30 @@ async fn lacking<'f>(
     files: &'f BTreeMap<String, String>,
     install_dir: &str,
 ) -> Result<(Vec<(&'f String, &'f String)>, bool), Failure> {
-    let mut look = task
-        .command(LOOK_TITLE, LOOK)
-        .args([install_dir.to_owned(), version.to_string(), pack::slow()])
-        .args(pairs(files));
     // What is staged may not be here, and then there is nothing to send.
     let here = |sha256| task.turn.engine.binaries.get(sha256);
-    if let Some(path) = files.values().find_map(here) {
-        look.input = Input::Bytes(local(pack::sample(path), path)?);
-    }
-    let said = task.ask(look).await?.text();
+    let sample = match files.values().find_map(here) {
+        Some(path) => local(pack::sample(path), path)?,
+        None => Vec::new(),
+    };
+    let look = async || {
+        let mut look = task
+            .command(LOOK_TITLE, LOOK)
+            .args([install_dir.to_owned(), version.to_string()])
+            .args(pairs(files));
+        look.input = Input::Bytes(sample.clone());
+        let said = task.ask(look).await?.text();
+        let rate = said.lines().find_map(|line| line.strip_prefix("rate="));
+        let link = Link::of(rate.and_then(|rate| rate.parse().ok()));
+        Ok::<_, Failure>((said, link))
+    };
+    let (said, mut link) = look().await?;
     let names = |name: &str| said.lines().any(|line| line == name);
-    let missing = files.iter().filter(|(name, _)| names(name)).collect();
-    Ok((missing, names("slow")))
+    let missing: Vec<_> = files.iter().filter(|(name, _)| names(name)).collect();
+    if link == Link::Doubtful && !missing.is_empty() {
+        link = look().await?.1;
+    }
+    Ok((missing, link != Link::Quick))
 }
 
 /// How a binary came to a host.

@@ -102,6 +102,10 @@ pub struct State {
     pub formal: Formal,
     /// Whether links from the control machine are slow, and hosts give to each other.
     pub slow: bool,
+    /// How many probes of a link come at a moment when the processor is busy.
+    pub busy: usize,
+    /// How many binaries came packed.
+    pub packed: usize,
 }
 
 impl Host {
@@ -202,6 +206,8 @@ impl State {
             journal: Journals::default(),
             formal: Formal::default(),
             slow: false,
+            busy: 0,
+            packed: 0,
         };
         state.tick();
         state

@@ -57,9 +57,12 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
     state.tick();
     let args = &command.args;
     match command.title.as_str() {
-        observe::TITLE => Ok(see(state, host, args[6] != "member")),
+        observe::TITLE => Ok(see(state, host, &args[6])),
         release::KEEP_TITLE => keep(state, host, args),
-        release::LOOK_TITLE => Ok(missing(state, host, args)),
+        release::LOOK_TITLE => {
+            let rate = rate(state);
+            Ok(rate + &missing(state, host, args))
+        }
         release::UPLOAD_TITLE => upload(state, host, args, &command.input),
         release::SWITCH_TITLE => switch(state, host, args),
         check::FLAGS_TITLE | check::VERIFY_TITLE | backup::DESCRIBE_TITLE => Ok(String::new()),
@@ -90,11 +93,14 @@ fn version(text: &str) -> Version {
     text.parse().expect("a version in the arguments")
 }
 
-fn see(state: &State, name: &str, full: bool) -> String {
+fn see(state: &State, name: &str, depth: &str) -> String {
     let host = &state.hosts[name];
     let Some(version) = host.answers() else {
         return frame("version", 7, "");
     };
+    if depth == "page" {
+        return frame("version", 0, &eras::page(state, name, version));
+    }
     if eras::spoken(state, name, version) == Dialect::V2 {
         return eras::see_v2(state, name, version);
     }
@@ -107,7 +113,7 @@ fn see(state: &State, name: &str, full: bool) -> String {
         frame("status", 0, &status.to_string()),
         frame("health", i32::from(!healthy), &health(healthy).to_string()),
     ];
-    if full {
+    if depth != "member" {
         let lists = (members(state, &header), alarms(state, name, &header));
         frames.push(frame("members", 0, &lists.0.to_string()));
         frames.push(frame("alarms", 0, &lists.1.to_string()));
@@ -177,13 +183,23 @@ fn keep(state: &mut State, name: &str, args: &[String]) -> Answer {
     Ok(copied)
 }
 
+/// What a probe prints of the link to a host.
+fn rate(state: &mut State) -> String {
+    if state.slow {
+        return "rate=1\n".to_owned();
+    }
+    let is_busy = state.busy > 0;
+    state.busy = state.busy.saturating_sub(1);
+    let rate = if is_busy { 9_000 } else { 90_000 };
+    format!("rate={rate}\n")
+}
+
 fn missing(state: &State, name: &str, args: &[String]) -> String {
     let staged = state.hosts[name].staged.get(&version(&args[1]));
     let lacks = |pair: &&[String]| !staged.is_some_and(|names| names.contains(&pair[0]));
-    let pairs = args[3..].chunks(2);
+    let pairs = args[2..].chunks(2);
     let names = pairs.filter(lacks).map(|pair| pair[0].as_str());
-    let slow = state.slow.then_some("slow");
-    slow.into_iter().chain(names).collect::<Vec<_>>().join("\n")
+    names.collect::<Vec<_>>().join("\n")
 }
 
 fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answer {
@@ -203,6 +219,7 @@ fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answ
     if file::digest(&text) != args[3] {
         return Err(format!("`{}` arrived with another digest", args[2]));
     }
+    state.packed += usize::from(args[4] == "gzip");
     let staged = &mut state.host(name).staged;
     staged
         .entry(version(&args[1]))
