@@ -363,7 +363,7 @@ impl Engine {
 }
 
 /// Who is asked what all members know alike: not the member in hand, if there is another.
-fn speaker<'a>(cluster: &'a Cluster, in_hand: &'a Host) -> &'a Host {
+pub(super) fn speaker<'a>(cluster: &'a Cluster, in_hand: &'a Host) -> &'a Host {
     let mut others = cluster.hosts.iter();
     others
         .find(|host| host.name != in_hand.name)

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use super::act::client::{endpoint_args, secrets};
 use super::act::leader::agreed_leader;
 use super::act::unit::{self, Unit, show};
-use super::act::{Task, changed, is_silent, unchanged};
+use super::act::{OBSERVE, Task, changed, is_silent, speaker, unchanged};
 use super::guard::views;
 use super::{Engine, Failure};
 use crate::etcd::{Minor, Version};
-use crate::facts::observe::Depth;
+use crate::facts::observe::{self, Depth};
 use crate::facts::{Answer, MemberView, Observation};
 use crate::inventory::{Cluster, Host};
 use crate::plan::Outcome;
@@ -201,6 +201,12 @@ pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Out
     let mut pause = Duration::from_millis(100);
     let mut first = true;
     loop {
+        // It takes seconds. Until one member has seen it there is no need to ask all of them all there is to know.
+        let is_behind = |seen: Version| seen.minor() != minor;
+        if !first && !task.left().is_zero() && seen_by_one(task).await?.is_some_and(is_behind) {
+            task.pause(&mut pause).await?;
+            continue;
+        }
         let seen = task.observe().await?;
         let behind = task.turn.cluster.hosts.iter().find_map(|host| {
             let view = seen.hosts.get(&host.name).and_then(Answer::view);
@@ -232,6 +238,14 @@ pub(crate) async fn cluster_version(task: &Task<'_>, minor: Minor) -> Result<Out
         first = false;
         task.pause(&mut pause).await?;
     }
+}
+
+/// The cluster's version as one of the other members sees it, if it tells.
+async fn seen_by_one(task: &Task<'_>) -> Result<Option<Version>, Failure> {
+    let (turn, engine) = (task.turn, task.turn.engine);
+    let host = speaker(turn.cluster, turn.host);
+    let look = observe::cluster_version(engine.transport.as_ref(), host, OBSERVE);
+    engine.unless_abandoned(look).await
 }
 
 pub(super) fn sees_words(host: &str, raised: Option<&Version>) -> String {

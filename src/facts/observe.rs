@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::etcd::{Version, wire};
 use crate::inventory::{Cluster, Host};
 use crate::secret::Secret;
 use crate::transport::{Command, Output, Transport, Unreachable};
@@ -37,6 +38,8 @@ pub enum Depth {
     Cluster,
     /// Version page, status and health; alarms only as far as the status names them (3.4 on).
     Member,
+    /// The version page alone, which starts no etcdctl. It makes no [`Answer`]; see [`cluster_version`].
+    Page,
 }
 
 impl Depth {
@@ -46,6 +49,7 @@ impl Depth {
             Self::Full => "full",
             Self::Cluster => "cluster",
             Self::Member => "member",
+            Self::Page => "page",
         }
     }
 }
@@ -99,6 +103,18 @@ pub async fn observe_host_to(
             because: in_one_line(&unreachable),
         },
     }
+}
+
+/// The cluster's version as the member on one host sees it: the cheapest of all looks. `None` if it does not tell.
+pub async fn cluster_version(
+    transport: &dyn Transport,
+    host: &Host,
+    deadline: Duration,
+) -> Option<Version> {
+    let command = command(host, Depth::Page, deadline);
+    let output = transport.run(&host.name, command).await.ok()?;
+    let frames = Frames::parse(&output.stdout).ok()?;
+    wire::versions(&frames.text("version")).ok()?.cluster
 }
 
 /// The command that asks the member on one host.

@@ -7,6 +7,7 @@ observe() {
   # Curl's statuses, and ours for other tools. 7, refused: no process listens. 28, time is over: a process that does
   # not give this page, which needs neither raft nor disk, gives nothing. (124 is that of `timeout`.)
   case $page in "@version 7 "* | "@version 28 "* | "@version 124 "*) return ;; esac
+  [ "$7" != page ] || return 0
   if speaks_v2 "$page"; then
     observe_v2
     return
