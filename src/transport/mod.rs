@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::secret::Secret;
+use growing::Growing;
 
+pub mod growing;
 pub mod ssh;
 
 /// Runs scripts on hosts.
@@ -64,6 +66,8 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// A local file, streamed.
     File(PathBuf),
+    /// A local file that somebody still writes, streamed as it grows.
+    Growing(Growing),
     /// Nothing, and no end of file either, until this turns true or its sender goes away. Also ends when we do, or the
     /// connection: so a script can tell that nobody waits for it any more.
     Held(tokio::sync::watch::Receiver<bool>),

@@ -66,6 +66,10 @@ impl Shell {
             Input::None => {}
             Input::Bytes(bytes) => stdin.write_all(bytes).await?,
             Input::File(file) => stdin.write_all(&fs::read(file)?).await?,
+            Input::Growing(file) => {
+                file.clone().whole().await?;
+                stdin.write_all(&fs::read(file.path())?).await?;
+            }
             Input::Held(held) | Input::Pulsed(held) => {
                 return hold(child, stdin, held.clone(), command).await;
             }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use flate2::Compression;
 use flate2::bufread::GzEncoder;
-use tokio::sync::OnceCell;
+
+use crate::transport::growing::{Growing, Writer};
 
 /// How much is sent to find out how fast a link is: 50 ms at the limit, many times a host's start of a script, so
 /// that what lies in buffers by then does not count.
@@ -77,7 +78,7 @@ pub fn sample(path: &Path) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub struct Packs {
     folder: PathBuf,
-    done: Mutex<BTreeMap<String, Arc<OnceCell<File>>>>,
+    begun: Mutex<BTreeMap<String, (File, Growing)>>,
 }
 
 impl Packs {
@@ -85,38 +86,45 @@ impl Packs {
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
-            done: Mutex::default(),
+            begun: Mutex::default(),
         }
     }
 
-    /// The packed form of a file, and its size; who asks while it is made waits for it.
+    /// The packed form of a file, which may be read while it is made.
     ///
     /// # Errors
-    /// The file cannot be read, or there is no room.
-    pub async fn packed(&self, sha256: &str, source: &Path) -> io::Result<(PathBuf, u64)> {
-        let cell = {
-            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(done.entry(sha256.to_owned()).or_default())
-        };
-        let make = || {
-            let (source, folder) = (source.to_owned(), self.folder.clone());
-            let work = tokio::task::spawn_blocking(move || pack(&source, &folder));
-            async { work.await.map_err(io::Error::other)? }
-        };
-        let file = cell.get_or_try_init(make).await?;
+    /// There can be no file in the folder. That it cannot be packed to its end, its readers are told.
+    pub fn packed(&self, sha256: &str, source: &Path) -> io::Result<Growing> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, growing)) = begun.get(sha256) {
+            return Ok(growing.clone());
+        }
+        let file = tempfile::tempfile_in(&self.folder)?;
+        let own = file.try_clone()?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok((path.into(), file.metadata()?.len()))
+        let (growing, writer) = Growing::new(path.into());
+        begun.insert(sha256.to_owned(), (file, growing.clone()));
+        let source = source.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let result = pack(&source, own, &writer);
+            writer.end(&result);
+        });
+        Ok(growing)
     }
 }
 
-fn pack(source: &Path, folder: &Path) -> io::Result<File> {
-    let mut packed = tempfile::tempfile_in(folder)?;
+fn pack(source: &Path, mut packed: File, writer: &Writer) -> io::Result<()> {
     let plain = io::BufReader::with_capacity(1 << 17, File::open(source)?);
-    io::copy(
-        &mut GzEncoder::new(plain, Compression::default()),
-        &mut packed,
-    )?;
-    Ok(packed)
+    let mut gzip = GzEncoder::new(plain, Compression::default());
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        let n = gzip.read(&mut piece)?;
+        if n == 0 {
+            return Ok(());
+        }
+        packed.write_all(&piece[..n])?;
+        writer.add(n);
+    }
 }
 
 #[cfg(test)]
@@ -132,14 +140,19 @@ mod tests {
         let text = "a line that comes again\n".repeat(100_000);
         std::fs::write(&source, &text).unwrap();
         let packs = Packs::new(folder.path().to_owned());
-        let (path, bytes) = packs.packed("digest", &source).await.unwrap();
-        assert!(bytes < 100_000, "{bytes}");
+        let mut packed = packs.packed("digest", &source).unwrap();
+        packed.whole().await.unwrap();
+        assert!(packed.size().unwrap() < 100_000, "{packed:?}");
         let mut back = String::new();
-        let file = File::open(&path).unwrap();
+        let file = File::open(packed.path()).unwrap();
         GzDecoder::new(file).read_to_string(&mut back).unwrap();
         assert!(back == text);
         std::fs::remove_file(&source).unwrap();
-        assert_eq!(packs.packed("digest", &source).await.unwrap().0, path);
+        let again = packs.packed("digest", &source).unwrap();
+        assert_eq!((again.path(), again.size()), (packed.path(), packed.size()));
+        let mut gone = packs.packed("other", &source).unwrap();
+        let said = gone.whole().await.unwrap_err().to_string();
+        assert!(said.contains("No such file"), "{said}");
         let names = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(names, 0, "the packed file has no name");
     }

@@ -1,7 +1,7 @@
 //! Releases on a host: keep the installed one, stage a new one, switch to a staged one.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::pack::{self, Link, probe};
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
 use crate::plan::{Neighbour, Outcome};
+use crate::transport::growing::Growing;
 use crate::transport::{Command, Input, Meter};
 
 mod hand_on;
@@ -227,8 +228,8 @@ struct Upload<'a> {
     sha256: &'a str,
     source: &'a Path,
     packed: bool,
-    /// How much is sent, once that is known: after the packing, which takes seconds for the largest.
-    bytes: OnceLock<u64>,
+    /// What is sent if it goes packed.
+    growing: OnceLock<Growing>,
     meter: Meter,
 }
 
@@ -250,23 +251,29 @@ impl<'a> Upload<'a> {
             sha256,
             source,
             packed,
-            bytes: OnceLock::new(),
+            growing: OnceLock::new(),
             meter: Meter::default(),
         })
     }
 
-    /// The file to send. The smaller ones are on their way while a larger one is still packed.
-    async fn file(&self, task: &Task<'_>) -> Result<PathBuf, Failure> {
-        let (path, bytes) = if self.packed {
+    /// What to send: a packed file is on its way while it is still made.
+    fn input(&self, task: &Task<'_>) -> Result<Input, Failure> {
+        if self.packed {
             let packs = &task.turn.engine.packs;
-            local(packs.packed(self.sha256, self.source).await, self.source)?
-        } else {
-            // Only shown; a file that cannot be read fails when it is sent.
-            let bytes = std::fs::metadata(self.source).map_or(0, |file| file.len());
-            (self.source.to_owned(), bytes)
-        };
-        let _ = self.bytes.set(bytes);
-        Ok(path)
+            let growing = local(packs.packed(self.sha256, self.source), self.source)?;
+            let _ = self.growing.set(growing.clone());
+            return Ok(Input::Growing(growing));
+        }
+        Ok(Input::File(self.source.to_owned()))
+    }
+
+    /// How much is sent in all, once that is known.
+    fn bytes(&self) -> Option<u64> {
+        if self.packed {
+            return self.growing.get()?.size();
+        }
+        // Only shown; a file that cannot be read fails when it is sent.
+        Some(std::fs::metadata(self.source).map_or(0, |file| file.len()))
     }
 
     /// Brings it to the host: from a neighbour if one gives it, else from here.
@@ -302,7 +309,7 @@ impl<'a> Upload<'a> {
     }
 
     async fn send(&self, task: &Task<'_>, mut command: Command) -> Result<(), Failure> {
-        command.input = Input::File(self.file(task).await?);
+        command.input = self.input(task)?;
         command.meter = Some(self.meter.clone());
         task.ask(command).await.map(drop)
     }
@@ -319,7 +326,7 @@ async fn tell(task: &Task<'_>, uploads: &[Upload<'_>]) -> Failure {
     let what = format!("sending {}{how}", names.join(", "));
     let mut told = None;
     loop {
-        let all: Option<u64> = uploads.iter().map(|one| one.bytes.get().copied()).sum();
+        let all: Option<u64> = uploads.iter().map(Upload::bytes).sum();
         let done = uploads.iter().map(|upload| upload.meter.bytes()).sum();
         if let Some(all) = all
             && told != Some(done)

@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::place::Place;
 use super::remote::Remote;
 use crate::secret::Secret;
-use crate::transport::{BEAT, Command, Input, Meter, Sink, Stream};
+use crate::transport::{BEAT, Command, Growing, Input, Meter, Sink, Stream};
 
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
@@ -229,9 +229,15 @@ async fn send(
             let _ = released.clone().wait_for(|released| *released).await;
         }
         Input::Pulsed(released) => beat(stdin, released.clone()).await,
-        Input::File(path) => send_file(stdin, path, command.meter.as_ref())
+        Input::File(path) => send_file(stdin, path, None, command.meter.as_ref())
             .await
             .map_err(|error| NoAnswer::Local(path.clone(), error))?,
+        Input::Growing(file) => {
+            let path = file.path();
+            send_file(stdin, path, Some(file.clone()), command.meter.as_ref())
+                .await
+                .map_err(|error| NoAnswer::Local(path.to_owned(), error))?;
+        }
     }
     Ok(())
 }
@@ -246,20 +252,29 @@ async fn beat(stdin: &mut ChildStdin, mut released: watch::Receiver<bool>) {
     }
 }
 
+/// Sends a file to its end; to that which it will have, if it still grows.
 async fn send_file(
     stdin: &mut ChildStdin,
     path: &Path,
+    mut growing: Option<Growing>,
     meter: Option<&Meter>,
 ) -> std::io::Result<()> {
     meter.inspect(|meter| meter.reset());
     let mut file = File::open(path).await?;
     file.set_max_buf_size(PIECE);
     let mut piece = vec![0; PIECE];
+    let mut sent = 0;
     loop {
+        if let Some(growing) = &mut growing
+            && !growing.has_more_than(sent).await?
+        {
+            return Ok(());
+        }
         let n = file.read(&mut piece).await?;
         if n == 0 || stdin.write_all(&piece[..n]).await.is_err() {
             return Ok(());
         }
+        sent += n as u64;
         meter.inspect(|meter| meter.add(n));
     }
 }

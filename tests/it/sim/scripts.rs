@@ -27,6 +27,9 @@ pub type Answer = Result<String, String>;
 
 /// Runs a command on the model, dispatching on its title.
 pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output {
+    if let Input::Growing(file) = &command.input {
+        file.clone().whole().await.expect("a file to its end");
+    }
     let answer = match command.title.as_str() {
         wait::AWAIT_TITLE => await_member(state, host, &command.args).await,
         backup::TAKE_TITLE => {
@@ -206,8 +209,10 @@ fn upload(state: &mut State, name: &str, args: &[String], input: &Input) -> Answ
     if args[4] == "neighbour" {
         return hold::take_over(state, name, args);
     }
-    let Input::File(path) = input else {
-        panic!("an upload without a file")
+    let path = match input {
+        Input::File(path) => path,
+        Input::Growing(file) => file.path(),
+        _ => panic!("an upload without a file"),
     };
     let sent = std::fs::read(path).expect("a binary to upload");
     let mut text = String::new();
