@@ -57,8 +57,10 @@ describe_unit() {
     frame process.env etcd_variables "/proc/$pid/environ"
   else
     pid=0
-    frame unit.env environment_files "$shown"
   fi
+  frame unit.env environment_files "$shown"
+  # What was put into systemd itself, every unit gets.
+  frame manager.env manager_variables
 }
 
 # Words that end in NUL as lines; a newline inside a word becomes the byte 1.
@@ -67,7 +69,9 @@ nul_lines() { tr '\000\n' '\n\001' <"$1"; }
 # Only etcd's variables leave the host.
 etcd_variables() { nul_lines "$1" | grep '^ETCD_'; }
 
-# The variables of the unit's environment files, in their order, as systemd would read them for a stopped unit.
+manager_variables() { limit 10 systemctl show-environment | grep '^ETCD_'; }
+
+# The variables of the unit's environment files, in their order, as systemd would read them at the next start.
 environment_files() {
   printf '%s\n' "$1" | sed -n 's/^EnvironmentFiles=\(.*\) (ignore_errors=[a-z]*)$/\1/p' | while IFS= read -r file; do
     [ -f "$file" ] && head -c 65536 -- "$file" | grep '^[[:space:]]*ETCD_'

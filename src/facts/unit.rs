@@ -18,9 +18,9 @@ pub(super) fn unit(frames: &Frames) -> Result<UnitFacts, ParseError> {
     }
     let (exec, said) = exec_start(&of("ExecStart"));
     Ok(UnitFacts {
+        environment: environment(frames, &of("Environment"), &said),
         argv: next_argv(process_argv(frames), said),
         exec,
-        environment: environment(frames, &of("Environment")),
         load_state: of("LoadState"),
         active_state: of("ActiveState"),
         sub_state: of("SubState"),
@@ -80,39 +80,46 @@ fn process_argv(frames: &Frames) -> Option<Vec<String>> {
 /// once the unit has other words than its process, somebody has changed it, and the next start takes what it says.
 fn next_argv(process: Option<Vec<String>>, said: Vec<String>) -> Vec<String> {
     let Some(process) = process else { return said };
-    let is_known = said.first() == process.first() && !said.iter().any(|word| word.contains('$'));
     // Blanks inside a word are not told from those between words here.
-    if is_known && said.join(" ") != process.join(" ") {
+    if is_direct(&process, &said) && said.join(" ") != process.join(" ") {
         return said;
     }
     process
 }
 
-/// The process's `ETCD_*` variables when it runs, else the unit's: its files override its own settings.
-fn environment(frames: &Frames, own: &str) -> BTreeMap<String, String> {
+/// Whether the unit starts the process by itself, with the words that it says.
+fn is_direct(process: &[String], said: &[String]) -> bool {
+    said.first() == process.first() && !said.iter().any(|word| word.contains('$'))
+}
+
+/// The `ETCD_*` variables of the next start: the unit's files override its own settings, and those what systemd has. Where
+/// a script starts etcd, the process tells what that adds.
+fn environment(frames: &Frames, own: &str, said: &[String]) -> BTreeMap<String, String> {
     let pair = |text: &str| {
         let (key, value) = text.split_once('=')?;
         key.starts_with("ETCD_")
             .then(|| (key.to_owned(), value.to_owned()))
     };
-    if let Some(frame) = frames.get("process.env") {
+    let process = frames.get("process.env");
+    let is_direct = process_argv(frames).is_none_or(|process| is_direct(&process, said));
+    if let Some(frame) = process.filter(|_| !is_direct) {
         return frame
             .text()
             .lines()
             .filter_map(|line| pair(&restored(line)))
             .collect();
     }
-    let files = frames.text("unit.env");
-    let of_files = files.lines().filter_map(|line| {
-        let (key, value) = pair(line.trim())?;
-        Some((key, quoted_words(value.trim()).join(" ")))
-    });
+    let of_lines = |name: &str| {
+        let text = frames.text(name);
+        let found = text.lines().filter_map(|line| {
+            let (key, value) = pair(line.trim())?;
+            Some((key, quoted_words(value.trim()).join(" ")))
+        });
+        found.collect::<Vec<_>>()
+    };
     let of_unit = quoted_words(own).into_iter().filter_map(|word| pair(&word));
-    of_unit
-        .collect::<Vec<_>>()
-        .into_iter()
-        .chain(of_files)
-        .collect()
+    let all = of_lines("manager.env").into_iter().chain(of_unit);
+    all.chain(of_lines("unit.env")).collect()
 }
 
 fn restored(line: &str) -> String {
@@ -184,7 +191,8 @@ mod tests {
         );
         let text = frame("unit", 0, &shown)
             + &frame("process.argv", 0, argv)
-            + &frame("process.env", 0, "ETCD_NAME=m1\nETCD_X=a=b\u{1}c");
+            + &frame("process.env", 0, "ETCD_NAME=m1\nETCD_X=a=b\u{1}c")
+            + &frame("unit.env", 0, "ETCD_NAME=other");
         let facts = read(&text);
         assert_eq!(
             (facts.load_state.as_str(), facts.active_state.as_str()),
@@ -220,6 +228,25 @@ mod tests {
             next_argv(Some(exact.clone()), words("/etcd --name=a b")),
             exact
         );
+    }
+
+    #[test]
+    fn a_variable_that_the_unit_has_no_more_is_not_one_of_the_next_start() {
+        let process = |line: &str| {
+            let exec = SHOWN.lines().find(|line| line.starts_with("ExecStart="));
+            let (_, said) = exec_start(exec.unwrap().strip_prefix("ExecStart=").unwrap());
+            frame("unit", 0, SHOWN)
+                + &frame("process.argv", 0, &said.join("\n"))
+                + &frame("process.env", 0, line)
+        };
+        let gone = read(&process("ETCD_DEBUG=true\nETCD_NAME=m1"));
+        assert!(!gone.environment.contains_key("ETCD_DEBUG"));
+        let left = process("ETCD_DEBUG=true")
+            + &frame("manager.env", 0, "ETCD_DEBUG=$'true'\nETCD_NAME=m0")
+            + &frame("unit.env", 0, "ETCD_NAME=m1");
+        let left = read(&left).environment;
+        assert!(left.contains_key("ETCD_DEBUG"));
+        assert_eq!(left["ETCD_NAME"], "m1");
     }
 
     #[test]
