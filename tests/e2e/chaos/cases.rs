@@ -214,8 +214,9 @@ pub fn all() -> Vec<Case> {
         at(Fault::Bad(Bad::NeverHealthy), When::Before, &[5]),
         at(Fault::Bad(Bad::DiesLater), When::Before, &[5]),
         at(Fault::FlagRefused, When::Before, &[3]),
-        at(Fault::NoSudo, When::Begun("take_backup"), UNTOUCHED),
-        at(Fault::NoSudo, When::Begun("stop_unit"), HURT),
+        // A shell that root's rights were given to keeps them.
+        at(Fault::NoSudo, When::Begun("take_backup"), &[0, 3, 4, 5]),
+        at(Fault::NoSudo, When::Begun("stop_unit"), &[0, 5, 6]),
         at(Fault::NoSudo, When::Begun("settle"), &[0, 5, 6]),
         at(Fault::ClockAhead, When::Before, &[0]),
         at(Fault::ClockAhead, When::Begun("settle"), &[0]),
