@@ -286,3 +286,23 @@ fn way_out(refusing: &[&Finding]) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Severity;
+
+    #[test]
+    fn a_release_that_is_not_there_is_a_finding_that_names_it_and_where_it_was_sought() {
+        let error = ReleaseError::SourceMissing {
+            path: "/mnt/releases".into(),
+        };
+        let undecided = unusable(&Version::new(3, 5, 16), &error);
+        let found = &undecided.findings[0];
+        assert_eq!(found.code, "RELEASE_UNUSABLE");
+        assert_eq!(found.severity, Severity::Block);
+        assert_eq!(found.subject, "3.5.16");
+        assert!(found.reason.contains("/mnt/releases"), "{}", found.reason);
+        assert_eq!(undecided.failure.exit, Exit::Refused);
+    }
+}

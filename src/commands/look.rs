@@ -280,3 +280,39 @@ pub fn unreachable_problem(unreachable: &Unreachable) -> Problem {
         .because(unreachable.said.clone())
         .hint(unreachable.hint.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::parse::ParseError;
+    use crate::transport::Stage;
+
+    #[test]
+    fn a_host_that_cannot_be_asked_and_one_that_answers_half_are_findings_with_what_to_do() {
+        let unreachable = GatherError::Unreachable(Unreachable {
+            host: "a".to_owned(),
+            stage: Stage::NoSession,
+            said: "refused by peer".to_owned(),
+            hint: "see `MaxSessions`".to_owned(),
+        });
+        let garbled = GatherError::Garbled {
+            host: "a".to_owned(),
+            status: 1,
+            said: String::new(),
+            error: ParseError::Missing("arch".to_owned()),
+        };
+        let no_systemd = GatherError::NoSystemd {
+            host: "a".to_owned(),
+            said: "Host is down".to_owned(),
+        };
+        for (error, code, hint) in [
+            (&unreachable, "HOST_UNREACHABLE", "MaxSessions"),
+            (&garbled, "FACTS_INCOMPLETE", "--timeout"),
+            (&no_systemd, "FACTS_INCOMPLETE", "systemd"),
+        ] {
+            let found = finding("a", error);
+            assert_eq!((found.code.as_ref(), found.subject.as_str()), (code, "a"));
+            assert!(found.hint.contains(hint), "{}", found.hint);
+        }
+    }
+}

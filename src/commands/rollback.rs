@@ -1,6 +1,7 @@
 //! `runner rollback`: look, recall, decide.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::back::{self, Way};
 use super::context::Context;
@@ -77,7 +78,11 @@ async fn decide(
             Err(error) => return Err(no_release(telling, selected, &target, &error)),
         }
     }
-    let (past, unread) = past(session.context, &selected.cluster);
+    let (past, unread) = past(
+        &session.context.state_dir,
+        &session.context.run,
+        &selected.cluster,
+    );
     let timeout = session.context.global.timeout;
     let request = Request {
         cluster: &selected.cluster,
@@ -131,21 +136,21 @@ async fn see(
     Ok((target, facts, seen))
 }
 
-/// Plans of past runs for a cluster, newest first. Where no template makes files, the newest is enough.
-pub(super) fn past(context: &Context, cluster: &Cluster) -> (Past, Vec<Finding>) {
+/// Plans of runs before this one for a cluster, newest first. Where no template makes files, the newest is enough.
+pub(super) fn past(state_dir: &Path, run: &str, cluster: &Cluster) -> (Past, Vec<Finding>) {
     let ours = |host: &crate::inventory::Host| {
         host.templates.unit.is_some() || !host.templates.files.is_empty()
     };
     let all = cluster.hosts.iter().any(ours);
     let (mut past, mut unread) = (Past::default(), Vec::new());
-    let runs = journal::list(&context.state_dir).unwrap_or_else(|error| {
+    let runs = journal::list(state_dir).unwrap_or_else(|error| {
         unread.push(journal_unread("runs", &error));
         Vec::new()
     });
-    for run in runs.iter().rev().filter(|run| run.id != context.run) {
-        match journal::read(&run.path) {
+    for earlier in runs.iter().rev().filter(|earlier| earlier.id != run) {
+        match journal::read(&earlier.path) {
             Ok(replay) => past.plans.extend(plans(replay, &cluster.name)),
-            Err(error) => unread.push(journal_unread(&run.id, &error)),
+            Err(error) => unread.push(journal_unread(&earlier.id, &error)),
         }
         if !all && !past.plans.is_empty() {
             break;
@@ -168,4 +173,47 @@ fn plans(replay: journal::Replay, cluster: &str) -> impl Iterator<Item = Plan> {
 fn journal_unread(run: &str, error: &journal::JournalError) -> Finding {
     Finding::note("JOURNAL_UNREAD", run, error.to_string())
         .hint("files of that run come back as the templates make them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{BackupPolicy, FanOut, ReleaseSource};
+    use crate::plan::Severity;
+
+    #[test]
+    fn a_past_run_whose_journal_cannot_be_read_is_told_and_hides_no_other() {
+        let state = tempfile::tempdir().unwrap();
+        let run = |id: &str, text: &str| {
+            let folder = state.path().join("runs").join(id);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("journal.ndjson"), text).unwrap();
+        };
+        let cluster = Cluster {
+            name: "prod".to_owned(),
+            version: None,
+            hosts: Vec::new(),
+            backup: BackupPolicy {
+                keep: 7,
+                fetch: true,
+            },
+            releases: ReleaseSource {
+                source: String::new(),
+                sha256sums: None,
+                base: "/".into(),
+                fan_out: FanOut::Control,
+            },
+        };
+        let told = || past(state.path(), "20261120T120000Z-4f2a", &cluster).1;
+        run("20261118T120000Z-4f2a", "");
+        run("20261120T120000Z-4f2a", "this run's own\n{}\n");
+        assert_eq!(told(), []);
+        run("20261119T120000Z-4f2a", "no event\n{}\n");
+        let found = told();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].code, "JOURNAL_UNREAD");
+        assert_eq!(found[0].severity, Severity::Note);
+        assert_eq!(found[0].subject, "20261119T120000Z-4f2a");
+        assert!(found[0].reason.contains("line 1"), "{}", found[0].reason);
+    }
 }

@@ -351,3 +351,69 @@ fn a_restore_that_breaks_its_own_rules_is_not_begun() {
     });
     assert!(said.contains("the keys are not proven"), "{said}");
 }
+
+#[test]
+fn data_folders_that_earlier_restores_left_are_named() {
+    let world = upgraded();
+    let request = Request {
+        target: &version("3.4.23"),
+        resume: true,
+        ..world.request()
+    };
+    let told = |aside: &[(String, String)]| {
+        let backup = backup();
+        let source = Source {
+            backup: Some(&backup),
+            looked: &[],
+            revision: None,
+            aside,
+            bump: None,
+            mark_compacted: false,
+            past: &Past::default(),
+        };
+        let planned = restore::plan(&request, &source);
+        let mut found = planned.findings.into_iter();
+        found.find(|finding| finding.code == "RESTORE_LEFT")
+    };
+    assert_eq!(told(&[]), None);
+    let aside = ["etcd-1", "etcd-3"].map(|host| (host.to_owned(), "/var/lib/etcd.old".to_owned()));
+    let found = told(&aside).unwrap();
+    assert_eq!(found.severity, Severity::Note);
+    assert_eq!(
+        found.reason,
+        "2 left by earlier restores: /var/lib/etcd.old on etcd-1, /var/lib/etcd.old on etcd-3"
+    );
+}
+
+#[test]
+fn a_member_whose_peer_urls_nobody_tells_cannot_be_restored() {
+    let mut world = upgraded();
+    // Nobody answers, so nobody lists members, and the units say nothing of peers.
+    for facts in world.facts.hosts.values_mut() {
+        facts.answer = runner::facts::Answer::Silent {
+            because: "connection refused".to_owned(),
+        };
+        facts.unit.argv.retain(|word| !word.contains("peer"));
+        facts
+            .unit
+            .environment
+            .retain(|name, _| !name.contains("PEER"));
+    }
+    let has = |planned: &Planned| {
+        let mut found = planned.findings.iter();
+        found.any(|finding| finding.code == "BACKUP_PEERS")
+    };
+    assert!(
+        !has(&planned(&world, Some(&backup()), None)),
+        "the backup tells them"
+    );
+    let bare = Backup {
+        members: Vec::new(),
+        ..backup()
+    };
+    let planned = planned(&world, Some(&bare), None);
+    let (severity, reason) = finding(&planned, "BACKUP_PEERS");
+    assert_eq!(severity, Severity::Block);
+    assert!(reason.contains("initial-advertise-peer-urls"), "{reason}");
+    assert!(planned.plan.is_none());
+}

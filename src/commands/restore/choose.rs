@@ -324,4 +324,57 @@ mod tests {
         let store = whole(&key, &pieces).backup.unwrap().store.unwrap();
         assert!(store.name.contains("-b.v2"), "{store:?}");
     }
+
+    #[test]
+    fn other_backups_are_named_beside_the_one_that_is_taken() {
+        let names =
+            ["19", "20", "21"].map(|day| format!("prod-202611{day}T120000Z-4f2a-3.4.23.db"));
+        let pieces = names.map(|name| piece(&name));
+        let runs = by_run("prod", pieces.iter());
+        let taken = whole(&newest(&runs).unwrap(), &pieces[2..]).backup;
+        let found = others(&runs, taken.as_ref()).unwrap();
+        assert_eq!(found.code, "BACKUP_OTHERS");
+        assert_eq!(
+            found.reason,
+            "2 other backups: 20261120T120000Z-4f2a at 3.4.23, 20261119T120000Z-4f2a at 3.4.23"
+        );
+        assert!(
+            found.hint.contains("--from 20261120T120000Z-4f2a"),
+            "{}",
+            found.hint
+        );
+        let alone = by_run("prod", pieces[2..].iter());
+        assert_eq!(others(&alone, taken.as_ref()), None);
+    }
+
+    #[test]
+    fn a_release_that_is_given_fills_a_gap_and_contradicts_nothing() {
+        use clap::Parser as _;
+        let args = |words: &[&str]| {
+            let all = [&["runner", "restore"], words].concat();
+            match crate::cli::Cli::try_parse_from(all).unwrap().command {
+                crate::cli::Command::Restore(args) => args,
+                other => panic!("{other:?}"),
+            }
+        };
+        let known = || {
+            let pieces = [piece("prod-20261120T120000Z-4f2a-3.4.23.db")];
+            let key = key("prod", &pieces[0].name).unwrap();
+            whole(&key, &pieces).backup.unwrap()
+        };
+        let refused = told(&mut known(), &args(&["--release", "3.5.16"])).unwrap_err();
+        assert_eq!(refused.code, "BACKUP_RELEASE");
+        assert!(
+            refused
+                .reason
+                .contains("says 3.5.16, the backup itself says 3.4.23")
+        );
+        assert!(told(&mut known(), &args(&["--release", "3.4.23"])).is_ok());
+        let mut nameless = Backup {
+            version: None,
+            ..known()
+        };
+        told(&mut nameless, &args(&["--release", "3.5.16"])).unwrap();
+        assert_eq!(nameless.version, Some(Version::new(3, 5, 16)));
+    }
 }

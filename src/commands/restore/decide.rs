@@ -128,7 +128,7 @@ async fn planned(
             Err(error) => return Err(no_release(telling, selected, target, &error)),
         }
     }
-    let (past, unread) = past(session.context, cluster);
+    let (past, unread) = past(&session.context.state_dir, &session.context.run, cluster);
     let (left, releases) = (left(held), binaries(&found));
     let request = request(
         session,
