@@ -73,7 +73,7 @@ pub struct Upgraded {
     pub took: Duration,
 }
 
-/// A lab with running clusters and a client that writes to each.
+/// A lab with running clusters and a client that writes to each that is to be upgraded.
 struct Stage {
     lab: Lab,
     writers: Vec<(String, Writer)>,
@@ -232,7 +232,7 @@ fn set_stage(
         layout: Layout::default(),
         flags: &[],
     };
-    let mut writers = Vec::new();
+    let mut clients = Vec::new();
     for shape in &script.shape.clusters {
         let (name, count) = (&shape.name, shape.members.len());
         say(&format!(
@@ -240,7 +240,12 @@ fn set_stage(
             script.from
         ));
         let endpoints = cluster::start(&lab, shape, &how)?;
-        let access = cluster::access(&lab, shape)?;
+        clients.push((name, endpoints, cluster::access(&lab, shape)?));
+    }
+    // Once all are up, so that none is slowed down by another's client; where nothing is upgraded there is nothing to see.
+    clients.retain(|_| script.from != script.to);
+    let mut writers = Vec::new();
+    for (name, endpoints, access) in clients {
         let writer = Writer::start_as(lab.network(), &endpoints, &access)?;
         writers.push((name.clone(), writer));
     }
