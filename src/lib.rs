@@ -88,8 +88,9 @@
 //! * **One trait, [`transport::Transport`].** It is the one seam where tests plug in (the simulator). What is a closed
 //!   set is an enum.
 //! * **Few round trips.** One POSIX script a phase and host, sent on stdin, arguments as positional parameters,
-//!   secrets never in a command line. Waiting is done on the host, not across the network. While one script runs, the
-//!   shell of the next is started: which script that will be comes on stdin.
+//!   secrets never in a command line. Waiting is done on the host, not across the network. A shell that has run a script
+//!   waits for the next, and one is started ahead of need: which script that will be comes on stdin. Before a member is
+//!   touched, root is gained anew, for an old shell would not notice that this is no longer possible.
 //! * **Frames carry their length.** Scripts print `@NAME STATUS LENGTH` and exactly so many bytes, so nothing that a
 //!   host prints can pass for our own words.
 //! * **Scripts are idempotent.** A connection that broke is made again and the script asked again; so no state of "did

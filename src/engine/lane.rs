@@ -19,6 +19,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::act::{Task, Turn, perform, words};
@@ -29,6 +30,12 @@ use crate::transport::Stage;
 
 /// The most that a guard takes before it refuses.
 pub(super) const GUARD: Duration = Duration::from_secs(30);
+
+/// The title of [`ROOT`].
+pub const ROOT_TITLE: &str = "gain root once more";
+
+/// Shows that whoever begins with a member can still become root on its host, and so finish it.
+const ROOT: &str = "true\n";
 
 /// Runs a lane to its end. A rescue that is armed has nothing to do then, unless nobody could finish the member.
 pub(crate) async fn run(turn: &Turn<'_>) -> End {
@@ -54,6 +61,9 @@ fn is_open(end: &End) -> bool {
 
 async fn run_steps(turn: &Turn<'_>) -> End {
     let mut begun = Vec::new();
+    if turn.lane.steps.iter().any(|step| step.disruptive) {
+        turn.engine.transport.renew(&turn.host.name);
+    }
     for (at, step) in turn.lane.steps.iter().enumerate() {
         if !turn.goes_on() && turn.engine.interrupt.is_raised() {
             not_run(turn, at, "interrupted before it");
@@ -119,7 +129,11 @@ async fn act_and_look(task: &Task<'_>, action: &Action) -> Result<(), Failure> {
 /// Asks the cluster, and the hosts for locks that were lost with a connection. A member in hand is finished without
 /// them: it may be down.
 async fn guard(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
-    guard::guard(&Task::new(turn, step.id, GUARD)).await?;
+    let task = Task::new(turn, step.id, GUARD);
+    guard::guard(&task).await?;
+    if !turn.is_disrupted() {
+        regain(turn, &task).await?;
+    }
     if turn.is_disrupted() || turn.engine.locks.are_held(turn.cluster).await {
         return Ok(());
     }
@@ -127,6 +141,32 @@ async fn guard(turn: &Turn<'_>, step: &Step) -> Result<(), Failure> {
     // Somebody else may have been at work meanwhile.
     turn.ledger.forget_seen();
     guard::guard(&Task::new(turn, step.id, GUARD)).await
+}
+
+/// Becomes root anew: a shell that was opened earlier goes on after the right to it is gone, and the next one does not.
+/// Before anybody is disrupted that is tried on all hosts, as each will have its turn.
+async fn regain(turn: &Turn<'_>, task: &Task<'_>) -> Result<(), Failure> {
+    let engine = turn.engine;
+    let is_first = !turn.ledger.is_disrupted();
+    let others = turn
+        .cluster
+        .hosts
+        .iter()
+        .filter(|host| is_first && host.name != turn.host.name);
+    let tried = others.map(|host| async {
+        engine.transport.renew(&host.name);
+        let command = task.command(ROOT_TITLE, ROOT);
+        let tried = engine.unless_abandoned(engine.transport.run(&host.name, command));
+        match tried.await? {
+            // Whether those may be missing, the guard has said.
+            Err(gone) if !matches!(gone.stage, Stage::Become(_) | Stage::Password) => Ok(()),
+            tried => tried.map(drop).map_err(Failure::Unreachable),
+        }
+    });
+    let own = task.ask(task.command(ROOT_TITLE, ROOT));
+    let (own, others) = tokio::join!(own, join_all(tried));
+    own?;
+    others.into_iter().collect()
 }
 
 /// Does an action whose start is on disk, measures it and records how it ended.

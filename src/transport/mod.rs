@@ -27,6 +27,9 @@ pub trait Transport: Send + Sync {
 
     /// Tells that commands for `host` follow closely on each other from now on, or no more: what they need may be prepared.
     fn expect(&self, _host: &str, _more: bool) {}
+
+    /// Forgets what was prepared for `host` until now, so that what comes is asked for its rights again.
+    fn renew(&self, _host: &str) {}
 }
 
 /// A script and what goes with it.

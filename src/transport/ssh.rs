@@ -1,4 +1,4 @@
-//! The transport over OpenSSH: one master connection a host, one channel a command.
+//! The transport over OpenSSH: one master connection a host, a few channels whose shells run one script after the other.
 //!
 //! ssh itself does names, keys, agents, jump hosts and encryption, so whatever works with `ssh` by hand works here.
 //! This module starts the masters and keeps their words; the `openssh` crate speaks to their control sockets.
@@ -145,6 +145,12 @@ impl Transport for Ssh {
     fn expect(&self, host: &str, more: bool) {
         if let Some(link) = self.links.get(host) {
             link.expect(more);
+        }
+    }
+
+    fn renew(&self, host: &str) {
+        if let Some(link) = self.links.get(host) {
+            link.renew();
         }
     }
 }

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use runner::engine::Gate;
 use runner::engine::act::unit::{LOOK_TITLE, STOP_TITLE};
+use runner::engine::lane::ROOT_TITLE;
 use runner::engine::lock::HOLD_TITLE;
 use runner::engine::log::READ_TITLE;
 use runner::engine::rescue::DISARM_TITLE;
@@ -75,6 +76,7 @@ async fn every_command_of_a_step_comes_after_the_journal_has_its_start() {
             HOLD_TITLE,
             DISARM_TITLE,
             READ_TITLE,
+            ROOT_TITLE,
         ];
         if no_acts.contains(&command.title.as_str()) {
             return;
@@ -107,7 +109,9 @@ async fn when_the_journal_cannot_be_written_the_next_act_is_not_done() {
     // child of another test may have inherited it for a moment.
     let mut reader = Some(reader);
     rig.sim.before_each(move |_, command, state| {
-        if reader.is_none() && ![observe::TITLE, LOOK_TITLE].contains(&command.title.as_str()) {
+        if reader.is_none()
+            && ![observe::TITLE, LOOK_TITLE, ROOT_TITLE].contains(&command.title.as_str())
+        {
             state
                 .violations
                 .push(format!("`{}` ran without a journal", command.title));

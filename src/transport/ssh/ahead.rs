@@ -27,6 +27,8 @@ struct State {
     /// How many expect that further scripts follow.
     wanted: usize,
     waiting: Vec<Next>,
+    /// Shells that were opened before are not used again.
+    renewed: Option<Instant>,
 }
 
 struct Next {
@@ -64,6 +66,14 @@ impl Ahead {
         });
     }
 
+    /// Lets all shells go that were opened until now.
+    pub(super) fn renew(&self) {
+        self.with(|state| {
+            state.renewed = Some(Instant::now());
+            state.waiting.drain(..).for_each(Next::let_go);
+        });
+    }
+
     /// Whether somebody expects further scripts.
     pub(super) fn is_wanted(&self) -> bool {
         self.with(|state| state.wanted > 0)
@@ -87,7 +97,10 @@ impl Ahead {
     /// Takes back a shell that can run another script, if there is room; else it ends.
     pub(super) fn put(&self, wrapper: Wrapper, ready: Ready) {
         self.with(|state| {
-            if state.wanted > 0 && state.waiting.len() < WAITING {
+            let is_old = state
+                .renewed
+                .is_some_and(|renewed| ready.opened.since < renewed);
+            if state.wanted > 0 && state.waiting.len() < WAITING && !is_old {
                 state.waiting.push(Next {
                     wrapper,
                     since: Instant::now(),

@@ -52,6 +52,7 @@ pub(super) struct Link {
 
 /// A channel with its script's shell waiting for the script.
 pub(super) struct Opened {
+    pub(super) since: Instant,
     master: Arc<Master>,
     permit: OwnedSemaphorePermit,
     channel: Channel,
@@ -136,6 +137,13 @@ impl Link {
         }
     }
 
+    /// Forgets the shells that were opened until now, and opens another if scripts follow.
+    pub(super) fn renew(self: &Arc<Self>) {
+        self.ahead.renew();
+        let password = self.shared.password.is_some();
+        self.open_shell(Wrapper::of_root(self.escalation, password));
+    }
+
     /// The shell that waits for such a command. What may last as long as the run, or brings a file here, has its own.
     async fn ready(&self, command: &Command, wrapper: Wrapper) -> Option<Ready> {
         if is_pulsed(command) || !matches!(command.output, Sink::Capture) {
@@ -174,9 +182,11 @@ impl Link {
         let permit = Arc::clone(&self.channels).try_acquire_owned().ok()?;
         let master = self.master.lock().await.clone()?;
         let mark = super::random_mark().ok()?;
+        let since = Instant::now();
         match channel::open(&master.session, &wrapper.line(&mark)).await {
             Ok(channel) => Some(Ready {
                 opened: Opened {
+                    since,
                     master,
                     permit,
                     channel,
@@ -214,9 +224,11 @@ impl Link {
                 .await
                 .expect("the semaphore is never closed");
             let master = self.master().await?;
+            let since = Instant::now();
             match channel::open(&master.session, line).await {
                 Ok(channel) => {
                     return Ok(Opened {
+                        since,
                         master,
                         permit,
                         channel,
@@ -271,6 +283,7 @@ impl Link {
         opened: Opened,
     ) -> Said {
         let Opened {
+            since,
             master,
             permit,
             mut channel,
@@ -287,6 +300,7 @@ impl Link {
             let is_free = matches!(&answer, Some(Ok(answer)) if answer.was_started);
             if is_free && self.channels.available_permits() + 1 >= SPARE {
                 let opened = Opened {
+                    since,
                     master: Arc::clone(&master),
                     permit,
                     channel,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use runner::engine::act::{backup, backup_v2, check, file, release, remedy, unit};
-use runner::engine::{log as engine_log, rescue as engine_rescue, wait};
+use runner::engine::{lane, log as engine_log, rescue as engine_rescue, wait};
 use runner::etcd::Version;
 use runner::etcd::dialect::Dialect;
 use runner::facts::observe;
@@ -68,7 +68,9 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
         }
         release::UPLOAD_TITLE => upload(state, host, args, &command.input),
         release::SWITCH_TITLE => switch(state, host, args),
-        check::FLAGS_TITLE | check::VERIFY_TITLE | backup::DESCRIBE_TITLE => Ok(String::new()),
+        check::FLAGS_TITLE | check::VERIFY_TITLE | backup::DESCRIBE_TITLE | lane::ROOT_TITLE => {
+            Ok(String::new())
+        }
         unit::RELOAD_TITLE => Ok(reload(state, host)),
         backup::DIGEST_TITLE => Ok(format!("{}\n", file::digest(&args[0]))),
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
