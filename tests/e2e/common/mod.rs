@@ -121,7 +121,7 @@ impl Cluster {
         releases::gather(&found, &self.lab.folder().join("releases")).unwrap();
     }
 
-    /// The host whose member leads.
+    /// The host whose member leads, once one of them says so of itself.
     pub fn leader(&self) -> String {
         let names = self.shape.hosts();
         let leads = |host: &&String| {
@@ -131,7 +131,12 @@ impl Cluster {
             let status = &answer[0]["Status"];
             status["leader"] == status["header"]["member_id"]
         };
-        names.iter().find(leads).unwrap().clone()
+        let mut leader = None;
+        look::await_true("a member leads", || {
+            leader = names.iter().find(leads).cloned();
+            leader.is_some()
+        });
+        leader.unwrap()
     }
 }
 
