@@ -178,7 +178,7 @@ fn journal_unread(run: &str, error: &journal::JournalError) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::{BackupPolicy, FanOut, ReleaseSource};
+    use crate::facts::sample;
     use crate::plan::Severity;
 
     #[test]
@@ -189,21 +189,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("journal.ndjson"), text).unwrap();
         };
-        let cluster = Cluster {
-            name: "prod".to_owned(),
-            version: None,
-            hosts: Vec::new(),
-            backup: BackupPolicy {
-                keep: 7,
-                fetch: true,
-            },
-            releases: ReleaseSource {
-                source: String::new(),
-                sha256sums: None,
-                base: "/".into(),
-                fan_out: FanOut::Control,
-            },
-        };
+        let cluster = sample::cluster(Vec::new());
         let told = || past(state.path(), "20261120T120000Z-4f2a", &cluster).1;
         run("20261118T120000Z-4f2a", "");
         run("20261120T120000Z-4f2a", "this run's own\n{}\n");

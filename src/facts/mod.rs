@@ -11,7 +11,7 @@ pub mod identity;
 pub mod observe;
 pub mod parse;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod types;
 mod unit;
 mod v2;

@@ -1,6 +1,8 @@
-//! Samples for the unit tests of this module.
+//! Samples for unit tests.
 
-use crate::inventory::{Escalation, Host, Ssh, Templates};
+use crate::inventory::{
+    BackupPolicy, Cluster, Escalation, FanOut, Host, ReleaseSource, Ssh, Templates,
+};
 
 /// A host with the contract's defaults.
 pub(super) fn host(client_url: &str) -> Host {
@@ -20,6 +22,25 @@ pub(super) fn host(client_url: &str) -> Host {
         auth: None,
         templates: Templates::default(),
         vars: serde_json::Map::new(),
+    }
+}
+
+/// A cluster of these hosts.
+pub(crate) fn cluster(hosts: Vec<Host>) -> Cluster {
+    Cluster {
+        name: "prod".to_owned(),
+        version: None,
+        hosts,
+        backup: BackupPolicy {
+            keep: 7,
+            fetch: true,
+        },
+        releases: ReleaseSource {
+            source: String::new(),
+            sha256sums: None,
+            base: "/".into(),
+            fan_out: FanOut::Control,
+        },
     }
 }
 

@@ -1,10 +1,7 @@
-use std::path::PathBuf;
-
 use super::*;
 use crate::etcd::Version;
 use crate::facts::Answer;
 use crate::facts::sample;
-use crate::inventory::{BackupPolicy, ReleaseSource};
 
 fn cluster(members: &[&str]) -> Cluster {
     let host = |member: &&str| crate::inventory::Host {
@@ -12,21 +9,7 @@ fn cluster(members: &[&str]) -> Cluster {
         member: (*member).to_owned(),
         ..sample::host("http://127.0.0.1:2379")
     };
-    Cluster {
-        name: "prod".to_owned(),
-        version: None,
-        hosts: members.iter().map(host).collect(),
-        backup: BackupPolicy {
-            keep: 7,
-            fetch: true,
-        },
-        releases: ReleaseSource {
-            source: String::new(),
-            sha256sums: None,
-            base: PathBuf::new(),
-            fan_out: crate::inventory::FanOut::Control,
-        },
-    }
+    sample::cluster(members.iter().map(host).collect())
 }
 
 fn member(id: u64, name: &str) -> Member {
