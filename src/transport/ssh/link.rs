@@ -130,8 +130,7 @@ impl Link {
     pub(super) fn expect(self: &Arc<Self>, more: bool) {
         if more {
             self.ahead.begin();
-            let password = self.shared.password.is_some();
-            self.open_shell(Wrapper::of_root(self.escalation, password));
+            self.open_shell_of_root();
         } else {
             self.ahead.end();
         }
@@ -140,6 +139,10 @@ impl Link {
     /// Forgets the shells that were opened until now, and opens another if scripts follow.
     pub(super) fn renew(self: &Arc<Self>) {
         self.ahead.renew();
+        self.open_shell_of_root();
+    }
+
+    fn open_shell_of_root(self: &Arc<Self>) {
         let password = self.shared.password.is_some();
         self.open_shell(Wrapper::of_root(self.escalation, password));
     }

@@ -179,8 +179,19 @@ mod tests {
     use super::*;
 
     fn run(command: &Command, path: Option<&str>) -> (String, String) {
-        let remote = Remote::new(command, None, "cafe".into(), false).unwrap();
-        let line = Wrapper::of(command, Escalation::None, false).line("cafe");
+        run_in_a_row(std::slice::from_ref(command), path)
+    }
+
+    /// What a shell says that is given one script after the other, the last of which gets a payload and ends it.
+    fn run_in_a_row(scripts: &[Command], path: Option<&str>) -> (String, String) {
+        let line = Wrapper::of(&scripts[0], Escalation::None, false).line("cafe");
+        let mut sent = Vec::new();
+        for (at, script) in scripts.iter().enumerate() {
+            let stay = at + 1 < scripts.len();
+            let remote = Remote::new(script, None, "cafe".into(), stay);
+            sent.extend(remote.unwrap().header);
+        }
+        sent.extend(b"payload");
         let mut process = Process::new("/bin/sh");
         process
             .args(["-c", &line])
@@ -191,12 +202,7 @@ mod tests {
             process.env("PATH", path);
         }
         let mut child = process.spawn().unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(&[&remote.header[..], b"payload"].concat())
-            .unwrap();
+        child.stdin.take().unwrap().write_all(&sent).unwrap();
         let out = child.wait_with_output().unwrap();
         (
             String::from_utf8(out.stdout).unwrap(),
@@ -226,33 +232,6 @@ mod tests {
         let (stdout, stderr) = run(&command, None);
         assert_eq!(stdout, "B:cafe\n-n|a\n'b'\\n$(id)|s'e\\c||payloadE:cafe\n");
         assert_eq!(stderr, "B:cafe\nR:cafe\nS:cafe:7:\n");
-    }
-
-    /// What a shell says that is given one script after the other, the last of which ends it.
-    fn run_in_a_row(scripts: &[Command], path: Option<&str>) -> (String, String) {
-        let line = Wrapper::Silent("self").line("cafe");
-        let mut sent = Vec::new();
-        for (at, script) in scripts.iter().enumerate() {
-            let stay = at + 1 < scripts.len();
-            sent.extend(
-                Remote::new(script, None, "cafe".into(), stay)
-                    .unwrap()
-                    .header,
-            );
-        }
-        let mut process = Process::new("/bin/sh");
-        process.args(["-c", &line]).stdin(Stdio::piped());
-        process.stdout(Stdio::piped()).stderr(Stdio::piped());
-        if let Some(path) = path {
-            process.env("PATH", path);
-        }
-        let mut child = process.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(&[&sent[..], b"payload"].concat()).unwrap();
-        drop(stdin);
-        let out = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (text(out.stdout), text(out.stderr))
     }
 
     #[test]
