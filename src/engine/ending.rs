@@ -225,14 +225,14 @@ fn failed(ending: &mut Ending, plan: &Plan, stop: &Stop, healthy: bool) {
     if let Repair::Failed(more) | Repair::TooLate(more) = &stop.repair {
         ending.causes.extend(more.iter().cloned());
     }
-    ending.hint = hint(stop, healthy, plan);
+    ending.hint = hint(ending, stop, healthy, plan);
 }
 
 fn rescued(host: &str, hint: &str) -> String {
     format!("if its member is down, `{host}` brings it up within a minute\n{hint}")
 }
 
-fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
+fn hint(ending: &Ending, stop: &Stop, healthy: bool, plan: &Plan) -> String {
     if let Failure::Unreachable(unreachable) = &stop.failure
         && !unreachable.hint.is_empty()
     {
@@ -250,8 +250,14 @@ fn hint(stop: &Stop, healthy: bool, plan: &Plan) -> String {
             plan.to
         );
     }
+    let unwell = fallen::unwell(ending).map(|member| format!("`{}`", member.host));
+    let mut unwell: Vec<String> = unwell.collect();
+    if unwell.is_empty() {
+        unwell.push(format!("`{}`", stop.host));
+    }
     format!(
-        "see to `{}` first: `runner status` shows the members; then run the same command again to reach {}",
-        stop.host, plan.to
+        "see to {} first: `runner status` shows the members; then run the same command again to reach {}",
+        unwell.join(", "),
+        plan.to
     )
 }

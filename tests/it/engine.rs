@@ -157,6 +157,10 @@ async fn a_member_that_dies_while_another_is_in_turn_stops_the_run_and_costs_no_
         state(&ending, "etcd-1").starts_with("is down, unit `etcd.service` on `etcd-1` is failed")
     );
     assert_eq!(state(&ending, "etcd-3"), "runs 3.5.16 and is healthy");
+    assert!(
+        ending.hint.starts_with("see to `etcd-1` first"),
+        "{ending:?}"
+    );
     assert_eq!(rig.sim.state().violations, Vec::<String>::new());
 }
 

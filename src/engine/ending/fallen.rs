@@ -84,16 +84,17 @@ async fn look(engine: &Engine, host: &Host, process: Option<u32>) -> Found {
 pub(super) fn tell(ending: &mut Ending, fallen: Vec<String>) {
     ending.summary.push_str(", but not all are well");
     ending.causes = fallen;
-    let is_well =
-        |state: &str| state.ends_with("and is healthy") || state.ends_with("as a learner");
-    let unwell = ending
-        .members
-        .iter()
-        .filter(|member| !is_well(&member.state));
-    let states: Vec<String> = unwell
-        .map(|member| format!("{} {}", member.host, member.state))
-        .collect();
+    let states = unwell(ending).map(|member| format!("{} {}", member.host, member.state));
+    let states: Vec<String> = states.collect();
     ending.causes.extend(states);
     ending.hint =
         String::from("see to the members that are not well first: `runner status` shows them");
+}
+
+/// The members that are not told to be healthy.
+pub(super) fn unwell(ending: &Ending) -> impl Iterator<Item = &MemberState> {
+    let is_well =
+        |state: &str| state.ends_with("and is healthy") || state.ends_with("as a learner");
+    let members = ending.members.iter();
+    members.filter(move |member| !is_well(&member.state))
 }

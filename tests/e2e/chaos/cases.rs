@@ -115,7 +115,8 @@ impl Case {
     /// How many members may be down at once: one of ours, and those that the fault itself takes down.
     pub fn may_be_down(&self) -> usize {
         match self.fault {
-            Fault::PowerCut(Whose::Other) | Fault::MemberRemoved => 2,
+            // A disk may be full only after its member was found healthy and the next one's turn has come.
+            Fault::PowerCut(Whose::Other) | Fault::MemberRemoved | Fault::FullDisk(Disk::Data) => 2,
             _ => 1,
         }
     }

@@ -36,19 +36,24 @@ pub fn run(bench: &Bench, case: &Case, row: &mut Row) {
     if matches!(case.fault, Fault::Bad(_)) {
         nobody_else_was_touched(bench, &started, &told);
     }
+    let healed = watch.clock();
     heal(bench, case, struck.as_deref());
     if case.fault != Fault::Killed {
         recover(bench);
     }
+    let again = watch.clock();
     row.resumed = gets_home(bench, &told);
-    let down = watch.finish();
-    row.down = down.len();
+    let downs = watch.finish();
+    row.down = downs.most.len();
     writer.await_more(20).unwrap();
     row.seen = writer.finish().unwrap();
     assert!(row.seen.is_clean(), "{:?}", row.seen);
     assert!(
-        down.len() <= case.may_be_down(),
-        "{down:?} were down together"
+        row.down <= case.may_be_down(),
+        "{:?} were down together; healed at {healed} ms, the next upgrade began at {again} ms\n{}\n{}",
+        downs.most,
+        downs.changes.join("\n"),
+        told.err
     );
     nothing_is_left(bench);
 }
