@@ -12,6 +12,7 @@ mod discover;
 mod exec;
 mod faults;
 mod fleet;
+mod hostile;
 mod hosts;
 mod jumps;
 mod lab;
