@@ -85,7 +85,8 @@ pub struct Recorder {
 struct Inner {
     journal: Journal,
     listeners: Vec<Sender<Event>>,
-    broken: bool,
+    /// Why an event could not be written, if one could not.
+    broken: Option<String>,
     ended: bool,
 }
 
@@ -150,23 +151,18 @@ impl Journal {
         }
     }
 
-    fn append(&mut self, kind: Kind) -> Result<Event, JournalError> {
-        let event = Event {
+    fn event(&self, kind: Kind) -> Event {
+        Event {
             format: FORMAT,
             run: self.run.clone(),
             index: self.next,
             at: Timestamp::now(),
             kind,
-        };
-        self.write(&event).map_err(|source| JournalError::Write {
-            path: self.path.clone(),
-            source,
-        })?;
-        self.next += 1;
-        Ok(event)
+        }
     }
 
-    fn write(&mut self, event: &Event) -> io::Result<()> {
+    fn append(&mut self, event: &Event) -> io::Result<()> {
+        self.next += 1;
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         self.file.write_all(&line)?;
@@ -191,7 +187,7 @@ impl Recorder {
             inner: Mutex::new(Inner {
                 journal,
                 listeners: Vec::new(),
-                broken: false,
+                broken: None,
                 ended: false,
             }),
         }
@@ -216,44 +212,39 @@ impl Recorder {
 
     /// Writes an event to disk, then hands it on.
     ///
-    /// After one failure every later call fails too: a journal with a hole would tell a wrong story. After the ending
-    /// nothing is written: an interrupt that comes while somebody reads what was said is none of the run.
+    /// After one failure every later call fails too: a journal with a hole would tell a wrong story. The ending is handed
+    /// on all the same: whoever looks on waits for it. After it nothing is written: an interrupt that comes while somebody
+    /// reads what was said is none of the run.
     ///
     /// # Errors
     /// [`JournalError::Write`]; the caller must not do what the event announces.
     pub fn record(&self, kind: Kind) -> Result<(), JournalError> {
         let mut inner = self.lock();
-        if inner.broken {
-            return Err(self.broken());
-        }
         if inner.ended {
             return Ok(());
         }
-        let is_ending = matches!(kind, Kind::Ended { .. });
-        let event = match inner.journal.append(kind) {
-            Ok(event) => event,
-            Err(error) => {
-                inner.broken = true;
-                return Err(error);
-            }
+        inner.ended = matches!(kind, Kind::Ended { .. });
+        let event = inner.journal.event(kind);
+        let written = match &inner.broken {
+            Some(why) => Err(io::Error::other(why.clone())),
+            None => inner.journal.append(&event),
         };
-        inner.ended = is_ending;
-        inner
-            .listeners
-            .retain(|listener| listener.send(event.clone()).is_ok());
-        Ok(())
+        if let Err(error) = &written {
+            inner.broken = Some(error.to_string());
+        }
+        if written.is_ok() || inner.ended {
+            let takes = |listener: &mut Sender<Event>| listener.send(event.clone()).is_ok();
+            inner.listeners.retain_mut(takes);
+        }
+        written.map_err(|source| JournalError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Whether the run's ending is written.
     pub fn is_ended(&self) -> bool {
         self.lock().ended
-    }
-
-    fn broken(&self) -> JournalError {
-        JournalError::Write {
-            path: self.path.clone(),
-            source: io::Error::other("an earlier event could not be written"),
-        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {

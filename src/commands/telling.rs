@@ -43,8 +43,8 @@ impl<'a> Telling<'a> {
     /// The journal cannot be made; so nothing may be begun.
     pub fn journaled(session: &Session<'a>) -> Result<Self> {
         let context = session.context;
-        let journal =
-            Journal::create(&context.state_dir, &context.run).map_err(|error| unkept(&error))?;
+        let journal = Journal::create(&context.state_dir, &context.run)
+            .map_err(|error| unkept(Exit::Usage, &error))?;
         let recorder = Arc::new(Recorder::new(journal));
         context.place.journal(recorder.path());
         let watched = session
@@ -75,7 +75,9 @@ impl<'a> Telling<'a> {
     /// The journal cannot be written; so what it announces may not be done.
     pub fn tell(&self, kind: Kind) -> Result<()> {
         if let Some(recorder) = &self.recorder {
-            return recorder.record(kind).map_err(|error| unkept(&error));
+            return recorder
+                .record(kind)
+                .map_err(|error| unkept(Exit::Refused, &error));
         }
         let index = self.next.replace(self.next.get() + 1);
         self.voice.event(Event {
@@ -147,16 +149,16 @@ impl<'a> Telling<'a> {
     /// As [`Self::tell`].
     pub fn end(&self, status: u8, summary: &str, clusters: Vec<Ending>) -> Result<()> {
         let took_ms = u64::try_from(self.context.took().as_millis()).unwrap_or(u64::MAX);
-        self.tell(Kind::Ended {
+        let told = self.tell(Kind::Ended {
             status,
             summary: summary.to_owned(),
             clusters,
             took_ms,
-        })?;
+        });
         if let Some(forwarder) = self.forwarder.take() {
             let _ = forwarder.join();
         }
-        Ok(())
+        told
     }
 
     /// Tells the ending of a command that failed, if it is not told yet.
@@ -167,6 +169,10 @@ impl<'a> Telling<'a> {
     }
 }
 
-fn unkept(error: &JournalError) -> Failure {
-    Failure::new(Exit::Usage, Problem::of(error)).changed("nothing")
+fn unkept(exit: Exit, error: &JournalError) -> Failure {
+    Failure::new(
+        exit,
+        Problem::of(error).hint("make room, or give another folder with `--state-dir`"),
+    )
+    .changed("nothing")
 }

@@ -269,8 +269,14 @@ fn conclude_all(
     if !context.json() {
         out::data(&ended(context, fleet));
     }
-    told.map_err(|failure| failure.changed(changed(&fleet.endings)))?;
     if exit == Exit::Done {
+        if let Err(failure) = told {
+            // All is done and well; only who reads the journal later will not know.
+            for problem in &failure.problems {
+                let what = &problem.what;
+                out::talk(&format!("note: the run's ending is not kept: {what}\n"));
+            }
+        }
         return Ok(exit);
     }
     let bad = fleet.endings.iter().filter(|ending| ending.status != 0);

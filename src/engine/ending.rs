@@ -133,9 +133,6 @@ pub(crate) fn unrecorded(ending: &mut Ending, error: &JournalError) {
     if !ending.causes.contains(&told) && !ending.summary.contains(&told) {
         ending.causes.push(told);
     }
-    if ending.status == Exit::Done.code() {
-        ending.status = Exit::NeedsPerson.code();
-    }
 }
 
 async fn is_well(engine: &Engine, cluster: &Cluster, stop: &Stop) -> bool {

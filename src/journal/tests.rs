@@ -115,3 +115,28 @@ fn after_the_ending_nothing_is_written() {
     assert!(recorder.is_ended());
     assert_eq!(read(recorder.path()).unwrap().events.len(), 2);
 }
+
+#[test]
+fn what_cannot_be_written_is_not_handed_on_but_for_the_ending() {
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let recorder = Recorder::new(Journal::over(full, "full".into(), "r"));
+    let events = recorder.subscribe();
+    let ending = Kind::Ended {
+        status: 6,
+        summary: String::new(),
+        clusters: Vec::new(),
+        took_ms: 0,
+    };
+    for kind in [note(1), note(2), ending.clone()] {
+        let JournalError::Write { source, .. } = recorder.record(kind).unwrap_err() else {
+            panic!("another error")
+        };
+        assert!(source.to_string().contains("No space left"), "{source}");
+    }
+    let handed_on: Vec<Kind> = events.try_iter().map(|event| event.kind).collect();
+    assert_eq!(handed_on, [ending]);
+    assert!(recorder.is_ended());
+}

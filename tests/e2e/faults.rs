@@ -1,14 +1,17 @@
 //! What goes wrong in the middle of an upgrade, and that the next `upgrade` gets home.
 
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use runner::lab::writer::Writer;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Cluster;
-use crate::common::look::{answers, await_host, litter, unit_state};
-use crate::common::run::{Ran, begin, finish, installed, runner, running};
+use crate::common::look::{answers, await_host, await_true, litter, unit_state};
+use crate::common::run::{
+    Ran, assert_untouched, begin, command, files, finish, installed, outcome, runner, running,
+    state_dir,
+};
 
 const NEW: &str = "3.5.16";
 
@@ -144,4 +147,79 @@ fn a_host_that_is_cut_off_while_it_settles_ends_the_run_in_time_with_the_truth()
         host == in_hand && answers(&cluster, host)
     });
     gets_home(&cluster);
+}
+
+/// The state folder is in a mount namespace of the run's own, so nothing is to be cleaned up.
+#[test]
+fn a_state_folder_that_is_read_only_or_full_ends_the_run_with_the_truth() {
+    let cluster = Cluster::start(3, "3.4.23", "3.5.16");
+    let state = state_dir(&cluster);
+    std::fs::create_dir_all(&state).unwrap();
+    let run = |mount: &str| {
+        let plain = command(
+            &cluster,
+            &cluster.inventory,
+            &["upgrade", "--yes", "--output", "json"],
+        );
+        let mut command = Command::new("unshare");
+        let script = format!(
+            "mount -t tmpfs -o {mount} tmpfs '{}' && exec \"$@\"",
+            state.display()
+        );
+        command
+            .args(["-m", "sh", "-c", &script, "sh"])
+            .arg(plain.get_program());
+        command
+            .args(plain.get_args())
+            .env_remove("SSH_AUTH_SOCK")
+            .stdin(Stdio::null());
+        outcome(command).plainly()
+    };
+    let before = files(&cluster);
+    run("ro")
+        .ends_with(2)
+        .says("Read-only file system")
+        .says("changed: nothing");
+    run("size=4k")
+        .ends_with(3)
+        .says("journal.ndjson` cannot be written")
+        .says("--state-dir");
+    assert_untouched(&before, &files(&cluster));
+
+    // Room for the plan, then for less and less of what follows: the first runs come no further than the staging.
+    let mut statuses = Vec::new();
+    for size in (12..).step_by(4) {
+        let ran = run(&format!("size={size}k"));
+        let last = ran.objects().pop().expect("an ending");
+        assert_eq!(last["kind"], "ended", "{size}k: {last}");
+        assert_eq!(last["status"], ran.status, "{size}k: {}", ran.err);
+        statuses.push(ran.status);
+        let told = last["clusters"].as_array().unwrap();
+        for member in told
+            .iter()
+            .flat_map(|ending| ending["members"].as_array().unwrap())
+        {
+            let (host, said) = (
+                member["host"].as_str().unwrap(),
+                member["state"].as_str().unwrap(),
+            );
+            let is_stopped = said.starts_with("is stopped");
+            assert!(
+                is_stopped || said == format!("runs {} and is healthy", running(&cluster, host).0),
+                "{size}k: {host} {said}"
+            );
+        }
+        if ran.status == 0 && !ran.err.contains("is not kept") {
+            break;
+        }
+        assert!(ran.err.contains("cannot be"), "{size}k: {}", ran.err);
+        // The host starts a member again that a run has left stopped.
+        for host in cluster.shape.hosts() {
+            await_true("every member answers", || answers(&cluster, &host));
+        }
+    }
+    assert!(statuses.len() > 3, "{statuses:?}");
+    for host in cluster.shape.hosts() {
+        assert_eq!(running(&cluster, &host).0, "3.5.16", "{host}");
+    }
 }

@@ -26,11 +26,12 @@ fn folders_and_values_with_the_signs_of_shells_are_but_names() {
     let (install, backups) = (format!("/srv/{NAME}"), format!("/var/backups/{NAME}"));
     let file = format!("/etc/etcd/{NAME}");
     let odd = inventory(&cluster, "odd", |text| {
-        let text: String = text
-            .lines()
-            .filter(|line| !line.starts_with("install_dir") && !line.starts_with("backup_dir"))
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let is_kept = |line: &&str| {
+            !["install_dir", "backup_dir"]
+                .iter()
+                .any(|key| line.starts_with(key))
+        };
+        let text = text.lines().filter(is_kept).collect::<Vec<_>>().join("\n");
         let own = format!(
             "[defaults]\ninstall_dir = {}\nbackup_dir = {}\n",
             quoted(&install),

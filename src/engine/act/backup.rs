@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -211,8 +211,18 @@ pub(super) fn describe_here(task: &Task<'_>, file: &str, text: &str) -> Result<(
     if !task.turn.cluster.backup.fetch {
         return Ok(());
     }
-    let path = folder_here(task)?.join(format!("{file}.json"));
-    local(fs::write(&path, text), &path)
+    let folder = folder_here(task)?;
+    let path = folder.join(format!("{file}.json"));
+    local(write_whole(&folder, &path, text), &path)
+}
+
+/// Writes a file by one rename, for its owner alone.
+fn write_whole(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let mut part = tempfile::NamedTempFile::new_in(folder)?;
+    part.write_all(text.as_bytes())?;
+    part.as_file().sync_all()?;
+    part.persist(path)?;
+    Ok(())
 }
 
 /// The folder on this machine that backups of the cluster are brought to.
