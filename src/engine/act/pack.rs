@@ -16,6 +16,10 @@ use crate::transport::growing::{Growing, Writer};
 /// that what lies in buffers by then does not count.
 const PROBE: u64 = 512 << 10;
 
+/// How much the second look at a doubtful link sends: 200 ms at the limit, so that a host that is slow to start a script
+/// does not count.
+const SECOND_PROBE: u64 = 2 << 20;
+
 /// Bytes a millisecond below which a link is slow. gzip packs and unpacks 30 MB a second and more, and what it makes of
 /// etcd's binaries is 0.36 of their size: below this rate the sending saves more time than the packing takes.
 const SLOW: u64 = 10_000;
@@ -64,13 +68,14 @@ impl Link {
     }
 }
 
-/// The beginning of a file, as much as a probe sends.
+/// The beginning of a file, as much as a probe sends; more for a second one.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn sample(path: &Path) -> io::Result<Vec<u8>> {
+pub fn sample(path: &Path, is_second: bool) -> io::Result<Vec<u8>> {
+    let most = if is_second { SECOND_PROBE } else { PROBE };
     let mut bytes = Vec::new();
-    File::open(path)?.take(PROBE).read_to_end(&mut bytes)?;
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::sleep;
 
 use super::backup::local;
@@ -163,8 +163,9 @@ pub(crate) async fn stage(
     let sends = uploads
         .iter()
         .map(|upload| upload.arrive(task, version, install_dir, giver.as_ref()));
-    let sent = tokio::select! {
-        sent = try_join_all(sends) => sent?,
+    let sends = stream::iter(sends).buffered(if slow { uploads.len() } else { 1 });
+    let sent: Vec<Way> = tokio::select! {
+        sent = sends.try_collect() => sent?,
         failure = tell(task, &uploads) => return Err(failure),
     };
     let taken = sent.iter().filter(|way| **way == Way::Neighbour).count();
@@ -189,26 +190,24 @@ async fn lacking<'f>(
 ) -> Result<(Vec<(&'f String, &'f String)>, bool), Failure> {
     // What is staged may not be here, and then there is nothing to send.
     let here = |sha256| task.turn.engine.binaries.get(sha256);
-    let sample = match files.values().find_map(here) {
-        Some(path) => local(pack::sample(path), path)?,
-        None => Vec::new(),
-    };
-    let look = async || {
+    let file = files.values().find_map(here);
+    let look = async |is_second| {
+        let sample = file.map(|path| local(pack::sample(path, is_second), path));
         let mut look = task
             .command(LOOK_TITLE, LOOK)
             .args([install_dir.to_owned(), version.to_string()])
             .args(pairs(files));
-        look.input = Input::Bytes(sample.clone());
+        look.input = Input::Bytes(sample.transpose()?.unwrap_or_default());
         let said = task.ask(look).await?.text();
         let rate = said.lines().find_map(|line| line.strip_prefix("rate="));
         let link = Link::of(rate.and_then(|rate| rate.parse().ok()));
         Ok::<_, Failure>((said, link))
     };
-    let (said, mut link) = look().await?;
+    let (said, mut link) = look(false).await?;
     let names = |name: &str| said.lines().any(|line| line == name);
     let missing: Vec<_> = files.iter().filter(|(name, _)| names(name)).collect();
     if link == Link::Doubtful && !missing.is_empty() {
-        link = look().await?.1;
+        link = look(true).await?.1;
     }
     Ok((missing, link != Link::Quick))
 }
