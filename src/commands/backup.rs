@@ -167,6 +167,7 @@ async fn decide(
         binaries: BTreeMap::new(),
         taken: None,
         looked,
+        seen: facts.observation(),
         is_locked: false,
     })
 }

@@ -15,6 +15,7 @@ use crate::error::{Failure, Problem, Result};
 use crate::etcd::Version;
 use crate::etcd::catalogue::Catalogue;
 use crate::exit::Exit;
+use crate::facts::Observation;
 use crate::inventory::Selected;
 use crate::plan::upgrade::{self, Binary, Releases, Request};
 use crate::plan::{Finding, Planned, Severity};
@@ -45,6 +46,8 @@ pub struct Decision {
     pub taken: Option<Taken>,
     /// When the hosts were asked.
     pub looked: Instant,
+    /// What their members said.
+    pub seen: Observation,
     /// Whether the lock was held from then on.
     pub is_locked: bool,
 }
@@ -122,8 +125,12 @@ pub async fn decide(
     target: &Version,
 ) -> Result<Decision> {
     let versions = std::slice::from_ref(target);
-    let seen = look_with_lock(session, &selected.cluster, versions, goal.lock).await?;
-    match draft(session, &Shelf::default(), selected, goal, target, seen).await {
+    let (cluster, shelf) = (&selected.cluster, Shelf::default());
+    let (seen, ()) = tokio::join!(
+        look_with_lock(session, cluster, versions, goal.lock),
+        shelf.warm(session, &cluster.releases, target),
+    );
+    match draft(session, &shelf, selected, goal, target, seen?).await {
         Ok(decision) => {
             telling.plan(&selected.cluster.name, &decision.planned)?;
             Ok(decision)
@@ -179,6 +186,7 @@ pub async fn draft(
         binaries: paths(&found),
         taken: seen.taken,
         looked: seen.since,
+        seen: facts.observation(),
         is_locked: seen.is_locked,
     })
 }

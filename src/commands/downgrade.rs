@@ -154,6 +154,7 @@ impl Down<'_> {
             binaries: paths(&seen.found),
             taken,
             looked: seen.looked.since,
+            seen: seen.facts.observation(),
             is_locked: seen.looked.is_locked,
         })
     }

@@ -78,6 +78,7 @@ fn engine(session: &Session<'_>, telling: &Telling<'_>, decision: &Decision) -> 
         transport: session.transport.clone(),
         recorder,
         interrupt: session.signals.interrupt.clone(),
+        seen: decision.seen.clone(),
         binaries: decision.binaries.clone(),
         packs: Arc::clone(&session.packs),
         state_dir: session.context.state_dir.clone(),

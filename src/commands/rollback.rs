@@ -110,6 +110,7 @@ async fn decide(
         binaries: paths(&found),
         taken: seen.taken,
         looked: seen.since,
+        seen: facts.observation(),
         is_locked: seen.is_locked,
     })
 }

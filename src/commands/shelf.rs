@@ -67,6 +67,19 @@ impl Shelf {
         }
         Ok(Ok((available, found)))
     }
+
+    /// Verifies a release that lies on this machine, for hosts of its own kind and in silence: beside a look at the hosts
+    /// that takes no time. What is wrong with it, [`Self::prepare`] finds again and tells.
+    pub async fn warm(&self, session: &Session<'_>, source: &ReleaseSource, version: &Version) {
+        let Some(arch) = releases::own_arch().filter(|_| releases::is_local(source)) else {
+            return;
+        };
+        let mut known = self.0.lock().await;
+        let found = locate(session, source, version.clone(), arch, |_| {}).await;
+        if let Ok(Ok(release)) = found {
+            known.releases.push((source.clone(), release));
+        }
+    }
 }
 
 /// The releases that can be had.
@@ -135,16 +148,23 @@ pub(super) async fn fetch(
         what,
         hosts: Vec::new(),
     });
-    let (source, cache) = (source.clone(), session.context.cache_dir());
-    let voice = session.voice.clone();
-    let work = blocking(move || {
-        let told = Cell::new(None);
-        let watch = |progress: Progress<'_>| tell(&voice, &told, progress);
-        releases::locate_with(&source, &version, arch, &cache, &watch)
-    });
-    let found = session.or_interrupt(work).await;
+    let (voice, told) = (session.voice.clone(), Cell::new(None));
+    let watch = move |progress: Progress<'_>| tell(&voice, &told, progress);
+    let found = locate(session, source, version, arch, watch).await;
     session.voice.talk(Talk::Over);
     found
+}
+
+async fn locate(
+    session: &Session<'_>,
+    source: &ReleaseSource,
+    version: Version,
+    arch: Arch,
+    watch: impl Fn(Progress<'_>) + Send + 'static,
+) -> Result<Result<Release, ReleaseError>> {
+    let (source, cache) = (source.clone(), session.context.cache_dir());
+    let work = blocking(move || releases::locate_with(&source, &version, arch, &cache, &watch));
+    session.or_interrupt(work).await
 }
 
 /// Tells how getting a release goes on; downloads at most as often as a screen can show.

@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use futures_util::future::join_all;
 
 use crate::event::{Ending, Kind, MemberState};
+use crate::facts::Observation;
 use crate::inventory::Cluster;
 use crate::journal::{JournalError, Recorder};
 use crate::plan::lint;
@@ -49,6 +50,8 @@ pub struct Engine {
     pub recorder: Arc<Recorder>,
     /// Asks a run to stop.
     pub interrupt: Interrupt,
+    /// What the members said when the plan was made.
+    pub seen: Observation,
     /// Binaries of releases on this machine, by SHA-256 in hex: what `StageRelease` sends.
     pub binaries: BTreeMap<String, PathBuf>,
     /// The same made smaller, for hosts behind slow links.

@@ -42,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::etcd::{Minor, Version};
 use crate::facts::Arch;
+use crate::inventory::ReleaseSource;
 
 mod cache;
 mod candidates;
@@ -153,6 +154,11 @@ fn is_needed(binary: &str) -> bool {
 }
 
 /// The architecture of this machine, if etcd is released for it.
-fn own_arch() -> Option<Arch> {
+pub fn own_arch() -> Option<Arch> {
     names::arch_of(std::env::consts::ARCH)
+}
+
+/// Whether a source is on this machine's disks.
+pub fn is_local(source: &ReleaseSource) -> bool {
+    matches!(source::parse(source), Ok(source::Source::Paths(_)))
 }

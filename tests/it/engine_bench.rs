@@ -14,7 +14,7 @@ use runner::engine::lock::Locks;
 use runner::engine::{Engine, Interrupt, Packs};
 use runner::etcd::{MemberId, Version};
 use runner::event::Kind;
-use runner::facts::Arch;
+use runner::facts::{Arch, Observation};
 use runner::inventory::Cluster;
 use runner::journal::{self, Journal, Recorder};
 use runner::plan::{
@@ -183,6 +183,7 @@ impl Bench {
             transport: Arc::new(Shell { tools }),
             recorder: recorder.clone(),
             interrupt: Interrupt::new(),
+            seen: Observation::default(),
             binaries,
             packs: Arc::new(Packs::new(std::env::temp_dir())),
             state_dir: self.dir.path().join("state"),

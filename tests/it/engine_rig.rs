@@ -17,6 +17,7 @@ use runner::plan::path::{Available, path};
 use runner::plan::{Finding, Plan, Planned};
 use tempfile::TempDir;
 
+use crate::sim::facts::facts;
 use crate::sim::model::{binaries, content, sha256};
 use crate::sim::{SimCluster, inventory};
 
@@ -132,6 +133,7 @@ impl Rig {
             transport: Arc::new(self.sim.clone()),
             recorder: Arc::new(Recorder::new(journal)),
             interrupt: self.interrupt.clone(),
+            seen: facts(&self.sim.state()).observation(),
             binaries: self.binaries(),
             packs: Arc::new(Packs::new(self.dir.path().to_owned())),
             state_dir: self.dir.path().to_owned(),

@@ -106,6 +106,7 @@ fn none(
         binaries: BTreeMap::new(),
         taken: None,
         looked: Instant::now(),
+        seen: facts.observation(),
         is_locked: false,
     })
 }
@@ -162,6 +163,7 @@ async fn planned(
         binaries: here,
         taken: seen.taken.clone(),
         looked: Instant::now(),
+        seen: facts.observation(),
         is_locked: seen.is_locked,
     })
 }

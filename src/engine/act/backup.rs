@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{client, endpoint_args, secrets};
 use super::{Failure, Task, changed, retention, unchanged};
-use crate::facts::{MemberView, Observation};
+use crate::facts::MemberView;
 use crate::plan::Outcome;
 use crate::transport::{Input, Sink};
 
@@ -155,11 +155,10 @@ pub(crate) async fn take(task: &Task<'_>, dir: &str, file: &str) -> Result<Outco
             task.left().as_secs().max(1).to_string(),
         ]);
     command.secrets = secrets(host);
-    let (answer, seen) = tokio::join!(task.ask(command), task.observe());
-    let taken = parse_taken(TAKE_TITLE, "revision", &answer?.text())?;
+    let taken = parse_taken(TAKE_TITLE, "revision", &task.ask(command).await?.text())?;
     // The description may yet fail, and the step then tells nothing of the backup.
     task.turn.ledger.note_change();
-    describe(task, (dir, file), &taken, &seen?).await?;
+    describe(task, (dir, file), &taken).await?;
     let place = format!("{dir}/{file} on {}", host.name);
     task.turn.ledger.note_backup(place);
     task.turn.leave(format!(
@@ -195,9 +194,8 @@ async fn describe(
     task: &Task<'_>,
     (dir, file): (&str, &str),
     taken: &Taken,
-    seen: &Observation,
 ) -> Result<(), Failure> {
-    let text = description(task, file, taken, seen);
+    let text = description(task, file, taken);
     describe_here(task, file, &text)?;
     let mut command = task
         .command(DESCRIBE_TITLE, DESCRIBE)
@@ -237,9 +235,12 @@ pub(super) fn folder_here(task: &Task<'_>) -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
-fn description(task: &Task<'_>, file: &str, taken: &Taken, seen: &Observation) -> String {
+/// What the backup is of. The members are not asked once more: this is the busiest moment of a run, and they were when
+/// the plan was made.
+fn description(task: &Task<'_>, file: &str, taken: &Taken) -> String {
+    let hosts = &task.turn.engine.seen.hosts;
     let views = || {
-        seen.hosts
+        hosts
             .iter()
             .filter_map(|(host, answer)| Some((host, answer.view()?)))
     };
