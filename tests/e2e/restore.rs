@@ -221,7 +221,7 @@ fn keys_of_both_apis_come_back_and_the_members_join_one_by_one() {
 #[test]
 fn a_cluster_with_tls_and_users_is_restored_too() {
     let folder = tempfile::tempdir().unwrap();
-    let shape = crate::tls::secured(folder.path());
+    let shape = crate::tls::secured(folder.path(), 3);
     let cluster = Cluster::start_as(shape, "3.4.23", "3.5.16", Layout::default(), &[]);
     let args = ["upgrade", "--yes", "--acknowledge", "AUTH_FREEZE"];
     runner(&cluster, &args).ends_with(0);

@@ -20,12 +20,12 @@ use crate::common::run::{
 const PASSWORD: &str = "unguessable-f1c9e2";
 const WRONG: &str = "mistaken-77ab03";
 
-/// Three members with TLS and a user `root`, whose password lies in that folder.
-pub fn secured(folder: &Path) -> Shape {
+/// Members with TLS and a user `root`, whose password lies in that folder.
+pub fn secured(folder: &Path, members: usize) -> Shape {
     let password_file = folder.join("password");
     fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
     let path = |name: &str| Some(format!("/etc/etcd/{name}"));
-    let mut shape = Shape::of_members(3);
+    let mut shape = Shape::of_members(members);
     for member in &mut shape.clusters[0].members {
         member.tls = Some(Tls {
             cacert: path("ca.crt"),
@@ -44,7 +44,7 @@ pub fn secured(folder: &Path) -> Shape {
 #[test]
 fn a_cluster_with_tls_and_users_is_upgraded_and_its_password_is_seen_nowhere() {
     let folder = tempfile::tempdir().unwrap();
-    let shape = secured(folder.path());
+    let shape = secured(folder.path(), 3);
     let cluster = Cluster::start_as(shape, "3.4.23", "3.5.16", Layout::default(), &[]);
     let before = files(&cluster);
     refused(&cluster, folder.path());
@@ -57,6 +57,7 @@ fn a_cluster_with_tls_and_users_is_upgraded_and_its_password_is_seen_nowhere() {
     let ran = watched(|| runner(&cluster, &args)).ends_with(0).plainly();
     writer.await_more(50).unwrap();
     let seen = writer.finish().unwrap();
+    eprintln!("TLS and users with 3 members: {seen:?}");
     assert!(seen.is_clean() && seen.acknowledged >= 100, "{seen:?}");
     for host in cluster.shape.hosts() {
         let now = running(&cluster, &host);
@@ -65,6 +66,27 @@ fn a_cluster_with_tls_and_users_is_upgraded_and_its_password_is_seen_nowhere() {
     runner(&cluster, &["status"]).ends_with(0).plainly();
     is_nowhere(&cluster, PASSWORD, &ran);
     templates(&cluster);
+}
+
+#[test]
+fn one_member_and_five_members_with_tls_and_users_lose_no_write_either() {
+    for members in [1, 5] {
+        let folder = tempfile::tempdir().unwrap();
+        let shape = secured(folder.path(), members);
+        let cluster = Cluster::start_as(shape, "3.4.23", "3.5.16", Layout::default(), &[]);
+        let writer = cluster.writer();
+        writer.await_more(50).unwrap();
+        let args = ["upgrade", "--yes", "--acknowledge", "AUTH_FREEZE"];
+        runner(&cluster, &args).ends_with(0).plainly();
+        writer.await_more(50).unwrap();
+        let seen = writer.finish().unwrap();
+        eprintln!("TLS and users with {members} members: {seen:?}");
+        assert!(seen.is_clean() && seen.acknowledged >= 100, "{seen:?}");
+        for host in cluster.shape.hosts() {
+            let now = running(&cluster, &host);
+            assert_eq!(now, ("3.5.16".to_owned(), "3.5.0".to_owned()), "{host}");
+        }
+    }
 }
 
 /// A wrong password, none, a certificate that is not there, and plain text: each is told, nothing is changed.
