@@ -34,7 +34,7 @@ pub enum Depth {
     /// As `Cluster`, and whether etcd's user may read every key.
     #[default]
     Full,
-    /// As `Member`, and what all members know alike: the member list and the alarm list.
+    /// As `Member`, and what all members know alike: the member list, and before 3.4 the alarm list.
     Cluster,
     /// Version page, status and health; alarms only as far as the status names them (3.4 on).
     Member,

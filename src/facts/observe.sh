@@ -26,7 +26,14 @@ observe() {
 }
 
 of_member() { ask status ctl endpoint status -w json | beside ask health ctl endpoint health -w json; }
-of_cluster() { of_member | beside ask members ctl member list -w json | beside ask alarms ctl alarm list -w json; }
+# From 3.4 on the status tells all alarms; to list them is an entry in the log of every member.
+of_cluster() {
+  case $page in
+  *'"etcdserver":"3.'[4-9].* | *'"etcdserver":"3.'[1-9][0-9].*) of_members ;;
+  *) of_members | beside ask alarms ctl alarm list -w json ;;
+  esac
+}
+of_members() { of_member | beside ask members ctl member list -w json; }
 
 # Whether API 2 is the one to ask: 2.x, and 3.0 as long as the cluster's version is one of 2.x or not known, for all of
 # API 3 is `not capable` until then. A 3.1 or later that has not learned the version yet speaks API 3.
