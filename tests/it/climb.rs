@@ -70,7 +70,7 @@ async fn a_cluster_of_2_0_2_climbs_to_3_7_1_in_one_go_over_all_traps() {
 }
 
 /// Gives every member keys of API 2, in its store and in its newest raft snapshot.
-fn with_v2_keys(rig: &Rig) {
+pub fn with_v2_keys(rig: &Rig) {
     for host in rig.sim.state().hosts.values_mut() {
         host.v2_keys = V2Keys::Present;
         host.raft.keys = true;

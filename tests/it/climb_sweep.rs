@@ -1,40 +1,64 @@
-//! The fault sweep of the hops that need more than a switch: keys written, raft snapshots forced, files copied.
+//! The fault sweep of the hops that need more than a switch: keys written or dropped, raft snapshots forced, files copied.
 
+use runner::event::Ending;
+use runner::facts::V2Keys;
 use runner::plan::Plan;
 
-use crate::climb::{barriers, rig};
+use crate::climb::{barriers, rig, with_v2_keys};
 use crate::engine_rig::Rig;
+use crate::sim::model::{Host, State};
 use crate::sim::traps::Log;
 use crate::sim::{Fault, inventory};
 use crate::sweeping::{cases, on_all_cores, paused};
 
-/// The hops of [`barriers`], and two around 3.0 that a key is written for and whose data is of API 2.
-fn hops() -> Vec<(&'static str, &'static str, Option<Log>)> {
+/// A hop, and what makes it need more.
+#[derive(Clone, Debug)]
+struct Need {
+    from: &'static str,
+    to: &'static str,
+    log: Option<Log>,
+    keys: bool,
+}
+
+/// The hops of [`barriers`], one before which keys of API 2 are dropped, and two around 3.0 that a key is written for and
+/// whose data is of API 2.
+fn hops() -> Vec<Need> {
+    let need = |from, to, log, keys| Need {
+        from,
+        to,
+        log,
+        keys,
+    };
     let barriers = barriers().into_iter();
     barriers
-        .map(|(from, to, log)| (from, to, Some(log)))
-        .chain([("2.3.8", "3.0.17", None), ("3.0.17", "3.1.20", None)])
+        .map(|(from, to, log)| need(from, to, Some(log), false))
+        .chain([
+            need("3.5.33", "3.6.14", None, true),
+            need("2.3.8", "3.0.17", None, false),
+            need("3.0.17", "3.1.20", None, false),
+        ])
         .collect()
 }
 
-fn fresh(from: &str, to: &str, log: Option<&Log>) -> Rig {
-    let rig = rig(from, to);
-    if let Some(log) = log {
+fn fresh(need: &Need) -> Rig {
+    let mut rig = rig(need.from, need.to);
+    rig.acknowledged.insert("V2_GONE".to_owned());
+    if let Some(log) = &need.log {
         let mut state = rig.sim.state();
         state
             .hosts
             .values_mut()
             .for_each(|host| host.raft = log.clone());
     }
+    if need.keys {
+        with_v2_keys(&rig);
+    }
     rig
 }
 
 /// The plans that are carried out here.
 pub fn swept() -> Vec<Plan> {
-    let hops = hops();
-    hops.iter()
-        .map(|(from, to, log)| fresh(from, to, log.as_ref()).plan())
-        .collect()
+    hops().iter().map(|need| fresh(need).plan()).collect()
 }
 
 fn has_more_than_a_switch(plan: &Plan) -> bool {
@@ -47,44 +71,81 @@ fn has_more_than_a_switch(plan: &Plan) -> bool {
 /// Every command fails, in one of the eight ways in turn.
 #[test]
 fn whatever_fails_on_a_hop_with_remedies_the_next_upgrade_gets_home() {
-    for (from, to, log) in hops() {
+    for need in hops() {
         let commands = paused(async {
-            let mut rig = fresh(from, to, log.as_ref());
-            assert!(has_more_than_a_switch(&rig.plan()), "{from} to {to}");
+            let mut rig = fresh(&need);
+            assert!(has_more_than_a_switch(&rig.plan()), "{need:?}");
             let ending = rig.upgrade().await;
-            assert_eq!(ending.status, 0, "{from} to {to}: {ending:?}");
+            assert_eq!(ending.status, 0, "{need:?}: {ending:?}");
+            is_home(&rig, &need, "a clean run");
             rig.sim.ran().len()
         });
         on_all_cores(&cases(commands, 8), |(at, fault)| {
-            paused(case((from, to, log.as_ref()), *at, *fault));
+            paused(case(&need, *at, *fault));
         });
     }
 }
 
-async fn case((from, to, log): (&str, &str, Option<&Log>), at: usize, fault: Fault) {
-    let context = format!("{from} to {to}, {fault:?} at command {at}");
-    let mut rig = fresh(from, to, log);
+async fn case(need: &Need, at: usize, fault: Fault) {
+    let context = format!(
+        "{} to {}, {fault:?} at command {at}, keys of API 2: {}",
+        need.from, need.to, need.keys
+    );
+    let mut rig = fresh(need);
     rig.sim.fail_at(&[(at, fault)]);
     let sim = rig.sim.clone();
     let ending = tokio::select! {
         ending = rig.upgrade_or_else(&context) => Some(ending),
         () = sim.killed() => None,
     };
-    assert_eq!(
-        rig.sim.state().violations,
-        Vec::<String>::new(),
-        "{context}"
-    );
-    if let Some(ending) = ending {
-        assert!(
-            [0, 3, 4, 5, 6].contains(&ending.status),
-            "{context}: {ending:?}"
-        );
+    {
+        let state = rig.sim.state();
+        assert_eq!(state.violations, Vec::<String>::new(), "{context}");
+        if let Some(ending) = &ending {
+            is_true(ending, &state, need, &context);
+        }
     }
     rig.sim.mend();
     let again = rig.upgrade_or_else(&context).await;
     assert_eq!(again.status, 0, "{context}: the next upgrade: {again:?}");
+    is_home(&rig, need, &context);
+}
+
+fn has_no_keys(host: &Host) -> bool {
+    host.v2_keys == V2Keys::Absent
+}
+
+/// Whoever has lost keys is told so, and where their copies are.
+fn is_true(ending: &Ending, state: &State, need: &Need, context: &str) {
+    let status = ending.status;
+    assert!([0, 3, 4, 5, 6].contains(&status), "{context}: {ending:?}");
+    if !need.keys || !state.hosts.values().any(has_no_keys) {
+        return;
+    }
+    assert!(![3, 4].contains(&status), "{context}: {ending:?}");
+    for (name, host) in &state.hosts {
+        let told = |path: &String| {
+            let copy = format!("{path} on {name}");
+            ending.left.iter().any(|left| left.contains(&copy))
+        };
+        assert!(host.with_keys.iter().any(told), "{context}: {ending:?}");
+    }
+}
+
+/// All members run the new release and start next time as they do by themselves, and no key of API 2 is lost: it is in
+/// a copy of every member's store.
+fn is_home(rig: &Rig, need: &Need, context: &str) {
     let state = rig.sim.state();
     assert_eq!(state.violations, Vec::<String>::new(), "{context}");
     assert_eq!(inventory::at(&state, &rig.to).len(), 3, "{context}");
+    for (name, host) in &state.hosts {
+        let lowered = host.files.contains_key(inventory::DROP_IN);
+        assert!(!lowered, "{context}: a drop-in is left on {name}");
+        assert!(!host.needs_reload(), "{context}: {name}");
+        assert_eq!(
+            need.keys,
+            has_no_keys(host) && host.saves_keys(),
+            "{context}: {name}"
+        );
+    }
 }

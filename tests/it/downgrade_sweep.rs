@@ -55,8 +55,8 @@ fn upgraded(members: usize, (from, to): Pair) -> Rig {
     let rig = Rig::down(members, from, to);
     for host in rig.sim.state().hosts.values_mut() {
         let text = unit_text(&version(from));
-        host.files.insert(UNIT_FILE.to_owned(), text.clone());
-        host.loaded = Some(text);
+        host.files.insert(UNIT_FILE.to_owned(), text);
+        host.reload();
     }
     rig
 }
@@ -131,7 +131,7 @@ fn start_all(state: &mut State) {
     for name in names {
         if state.hosts[&name].process.is_none() {
             let host = state.host(&name);
-            host.loaded = host.files.get(UNIT_FILE).cloned();
+            host.reload();
             state.start(&name);
         }
     }

@@ -14,7 +14,6 @@ use runner::transport::Command;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::inventory::DROP_IN;
 use super::model::State;
 
 /// The cluster's version as that release tells it.
@@ -122,7 +121,11 @@ pub fn take_v2(state: &mut State, name: &str, args: &[String]) -> Result<String,
         return Err("etcdctl 2.0 made a copy of a running member".to_owned());
     }
     let path = format!("{}/{}", args[6], args[7]);
-    state.host(name).backups.insert(path);
+    let host = state.host(name);
+    if host.v2_keys == V2Keys::Present {
+        host.with_keys.insert(path.clone());
+    }
+    host.backups.insert(path);
     state.verified += 1;
     let bytes = copy();
     let sum = hex(&Sha256::digest(bytes));
@@ -153,11 +156,15 @@ pub fn remedy(state: &mut State, name: &str, command: &Command) -> Result<String
 
 /// Deletions are requests of API 2, in the logs of all members, and need a member that serves it.
 fn drop_v2(state: &mut State, name: &str) -> Result<String, String> {
-    let unit = state.hosts[name].files.get(DROP_IN);
-    if !unit.is_some_and(|text| text.contains("ETCD_ENABLE_V2=true")) {
+    let process = state.hosts[name].process.as_ref();
+    if !process.is_some_and(|process| process.opened) {
         return Err("404 page not found".to_owned());
     }
     state.tick();
+    if state.hosts[name].v2_keys == V2Keys::Absent {
+        return Ok("keys=0\n".to_owned());
+    }
+    state.judge_drop();
     let index = state.index;
     for host in state.hosts.values_mut() {
         host.v2_keys = V2Keys::Absent;

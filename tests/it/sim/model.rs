@@ -40,6 +40,8 @@ pub struct Process {
     pub behaviour: Behaviour,
     /// Whether it takes raft snapshots after few entries.
     pub lowered: bool,
+    /// Whether it serves API 2, which its release does not by itself.
+    pub opened: bool,
 }
 
 /// A host with its member.
@@ -48,9 +50,11 @@ pub struct Host {
     pub bin: BTreeMap<String, Installed>,
     pub staged: BTreeMap<Version, BTreeSet<String>>,
     pub files: BTreeMap<String, String>,
-    /// The unit file as systemd has read it.
-    pub loaded: Option<String>,
+    /// The unit's files as systemd has read them.
+    pub loaded: BTreeMap<String, String>,
     pub backups: BTreeSet<String>,
+    /// Copies of its v2 store that hold keys, those that are gone too.
+    pub with_keys: BTreeSet<String>,
     pub data: Data,
     pub process: Option<Process>,
     pub unit: Unit,
@@ -115,8 +119,9 @@ impl Host {
             bin: binaries(version).iter().map(plain).collect(),
             staged: BTreeMap::new(),
             files: BTreeMap::new(),
-            loaded: None,
+            loaded: BTreeMap::new(),
             backups: BTreeSet::new(),
+            with_keys: BTreeSet::new(),
             data: Data::original(at),
             process: Some(Process {
                 version: version.clone(),
@@ -125,6 +130,7 @@ impl Host {
                     .unwrap(),
                 behaviour: Behaviour::Sound,
                 lowered: false,
+                opened: false,
             }),
             unit: Unit::RUNNING,
             applied: 0,
@@ -167,9 +173,28 @@ impl Host {
         self.gone_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether the unit file has changed since systemd read it.
+    /// Whether a file of the unit has changed since systemd read it.
     pub fn needs_reload(&self) -> bool {
-        self.files.get(UNIT_FILE) != self.loaded.as_ref()
+        !self.units().eq(&self.loaded)
+    }
+
+    /// Lets systemd read the unit.
+    pub fn reload(&mut self) {
+        let units = self.units();
+        self.loaded = units
+            .map(|(path, text)| (path.clone(), text.clone()))
+            .collect();
+    }
+
+    /// The unit file and its drop-ins.
+    fn units(&self) -> impl Iterator<Item = (&String, &String)> {
+        let files = self.files.iter();
+        files.filter(|(path, _)| path.starts_with(UNIT_FILE))
+    }
+
+    /// Whether a copy of its v2 store that holds keys is there.
+    pub fn saves_keys(&self) -> bool {
+        !self.backups.is_disjoint(&self.with_keys)
     }
 
     /// Everything that outlives the process, for comparing.
@@ -360,7 +385,11 @@ impl State {
                 version,
                 started: Instant::now(),
                 behaviour,
-                lowered: host.files.contains_key(DROP_IN),
+                lowered: host.loaded.contains_key(DROP_IN),
+                opened: host
+                    .loaded
+                    .get(DROP_IN)
+                    .is_some_and(|text| text.contains("ETCD_ENABLE_V2=true")),
             });
             host.unit = Unit::RUNNING;
         }

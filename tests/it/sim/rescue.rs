@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::inventory::UNIT_FILE;
 use super::model::State;
 use super::scripts;
 
@@ -140,7 +139,7 @@ impl State {
 
     fn bring_up(&mut self, name: &str) {
         let host = self.host(name);
-        host.loaded = host.files.get(UNIT_FILE).cloned();
+        host.reload();
         if host.unit.active != "active" {
             self.start(name);
         }

@@ -2,7 +2,7 @@
 
 use runner::etcd::dialect;
 
-use super::model::State;
+use super::model::{Host, State};
 
 impl State {
     pub fn judge_start(&mut self, name: &str) {
@@ -10,6 +10,15 @@ impl State {
             self.violations.push(format!(
                 "{name} was started with a unit file not read again"
             ));
+        }
+    }
+
+    /// Keys of API 2 that are dropped are in a copy of every member's store.
+    pub fn judge_drop(&mut self) {
+        let mut hosts = self.hosts.values();
+        if !hosts.all(Host::saves_keys) {
+            let what = "keys of API 2 were deleted before every member's store was copied";
+            self.violations.push(what.to_owned());
         }
     }
 

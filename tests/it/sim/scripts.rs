@@ -18,7 +18,6 @@ use tokio::time::{Instant, sleep};
 use super::cluster;
 use super::eras;
 use super::hold;
-use super::inventory::UNIT_FILE;
 use super::model::{Host, Installed, State, sha256};
 use super::rescue;
 use super::restore;
@@ -297,11 +296,18 @@ fn fetch(args: &[String], output: &Sink) -> String {
 
 fn prune(state: &mut State, name: &str, args: &[String]) -> String {
     let keep: usize = args[2].parse().expect("a number");
-    let host = state.host(name);
+    let backups = &mut state.host(name).backups;
     let mut gone = String::new();
-    while host.backups.len() > keep {
-        gone += &host.backups.pop_first().expect("one of several");
-        gone += "\n";
+    for kind in [".db", ".v2.tar.gz"] {
+        let ours: Vec<String> = backups
+            .iter()
+            .filter(|path| path.ends_with(kind))
+            .cloned()
+            .collect();
+        for path in &ours[..ours.len().saturating_sub(keep)] {
+            backups.remove(path);
+            gone = gone + path + "\n";
+        }
     }
     gone
 }
@@ -324,8 +330,7 @@ fn stop(state: &mut State, name: &str, args: &[String]) -> String {
 }
 
 fn reload(state: &mut State, name: &str) -> String {
-    let host = state.host(name);
-    host.loaded = host.files.get(UNIT_FILE).cloned();
+    state.host(name).reload();
     String::new()
 }
 
