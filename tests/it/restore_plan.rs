@@ -1,7 +1,7 @@
 //! A restore as a plan: what is done in which order, and what is refused or said before.
 
 use runner::etcd::{Member, MemberId};
-use runner::facts::V2Keys;
+use runner::facts::{Answer, V2Keys};
 use runner::plan::render::{self, Style};
 use runner::plan::restore::{self, Backup, File, Past, Source};
 use runner::plan::upgrade::Request;
@@ -150,6 +150,24 @@ fn keys_of_both_apis_begin_on_one_member_and_the_others_join() {
 }
 
 #[test]
+fn peer_urls_that_a_restore_broken_off_has_listed_give_way_to_those_of_the_backup() {
+    let mut world = upgraded();
+    let view = world.view("etcd-1");
+    view.members.truncate(1);
+    view.members[0].peer_urls = vec!["http://localhost:2380".to_owned()];
+    for name in ["etcd-2", "etcd-3"] {
+        world.host(name).answer = Answer::default();
+    }
+    let plan = sound(planned(&world, Some(&with_store()), None));
+    let mut steps = plan.hops[0].steps();
+    let set = steps.find_map(|(_, step)| match &step.action {
+        Action::Rebuild(Rebuild::SetPeers { urls }) => Some(urls.as_str()),
+        _ => None,
+    });
+    assert_eq!(set, Some("http://10.0.0.11:2380"));
+}
+
+#[test]
 fn a_release_that_is_installed_is_not_touched_and_raised_revisions_are_passed_on() {
     let world = World::healthy(3, "3.5.16", "3.5.16");
     let backup = Backup {
@@ -240,7 +258,7 @@ fn a_cluster_that_is_as_at_the_backup_needs_nothing() {
 fn members_that_are_down_or_have_lost_their_data_are_restored_all_the_same() {
     let mut world = upgraded();
     for facts in world.facts.hosts.values_mut() {
-        facts.answer = runner::facts::Answer::default();
+        facts.answer = Answer::default();
         facts.unit.active_state = "failed".to_owned();
     }
     let lost = world.host("etcd-2");
@@ -390,7 +408,7 @@ fn a_member_whose_peer_urls_nobody_tells_cannot_be_restored() {
     let mut world = upgraded();
     // Nobody answers, so nobody lists members, and the units say nothing of peers.
     for facts in world.facts.hosts.values_mut() {
-        facts.answer = runner::facts::Answer::Silent {
+        facts.answer = Answer::Silent {
             because: "connection refused".to_owned(),
         };
         facts.unit.argv.retain(|word| !word.contains("peer"));

@@ -13,6 +13,9 @@ use super::{Backup, File, Source, first_start};
 
 mod joining;
 
+/// What `--force-new-cluster` lists a member with (etcd: server/etcdserver/raft.go, `CreateConfigChangeEnts`).
+const FORCED: &str = "http://localhost:2380";
+
 /// Makes the waves.
 pub(super) struct Lanes<'a> {
     request: &'a Request<'a>,
@@ -341,13 +344,16 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// Name and peer URLs: as the members list them now, else as the unit gives them, else as the backup lists them.
+/// Name and peer URLs: as the members list them now, else as the unit gives them, else as the backup lists them. What a
+/// restore that was broken off may have listed comes last.
 pub(super) fn peer(request: &Request, backup: &Backup, seat: &Seat, work: &Work) -> Option<Peer> {
     let name = seat.name().to_owned();
-    let mut listed = seats::views(request.facts).flat_map(|view| &view.members);
-    let now = listed
-        .find(|member| member.name == name && !member.peer_urls.is_empty())
-        .map(|member| member.peer_urls.clone());
+    let listed = |forced: bool| {
+        let mut members = seats::views(request.facts).flat_map(|view| &view.members);
+        let is = |urls: &[String]| !urls.is_empty() && (urls == [FORCED]) == forced;
+        let member = members.find(|member| member.name == name && is(&member.peer_urls))?;
+        Some(member.peer_urls.clone())
+    };
     let unit = || {
         let options = crate::plan::options::Options::of(seat, work.files_of(seat));
         let urls = options.get("initial-advertise-peer-urls")?;
@@ -357,7 +363,8 @@ pub(super) fn peer(request: &Request, backup: &Backup, seat: &Seat, work: &Work)
         let member = backup.members.iter().find(|member| member.name == name)?;
         Some(member.peer_urls.clone())
     };
-    let urls: Vec<String> = now.or_else(unit).or_else(then)?;
+    let told = listed(false).or_else(unit).or_else(then);
+    let urls: Vec<String> = told.or_else(|| listed(true))?;
     (!urls.is_empty()).then_some(Peer { name, urls })
 }
 
