@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use runner::engine::act::file::digest;
+use runner::engine::act::backup::hex;
 use runner::engine::act::rebuild;
 use runner::etcd::catalogue::Catalogue;
 use runner::etcd::{Member, MemberId};
@@ -13,39 +13,68 @@ use runner::plan::path::Available;
 use runner::plan::restore::{self, Backup, File, Past, Source};
 use runner::plan::upgrade::{Releases, Request};
 use runner::plan::{OnFailure, Plan, Severity, lint};
+use sha2::{Digest, Sha256};
 
+use crate::climb::with_v2_keys;
 use crate::engine_rig::{Rig, new, old};
+use crate::sim::eras;
 use crate::sim::facts::facts;
-use crate::sim::model::{Behaviour, State};
+use crate::sim::model::{Behaviour, Host, State};
 use crate::sim::restore::ORIGINAL;
 use crate::sim::{Fault, inventory};
 use crate::sweeping::{cases, on_all_cores, paused};
 
+/// What is restored: a snapshot that all members begin from, or with it a copy of the v2 store, from which one begins and
+/// the others join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys {
+    OfApi3,
+    OfBoth,
+}
+
 /// Every command fails, in four of the eight ways in turn.
 #[test]
 fn whatever_fails_in_a_restore_of_three_all_are_on_one_side_and_the_next_gets_home() {
-    sweep(3, 2);
+    sweep(Keys::OfApi3, 3, 2);
 }
 
 #[test]
 fn whatever_fails_in_a_restore_of_one_the_next_gets_home() {
-    sweep(1, 1);
+    sweep(Keys::OfApi3, 1, 1);
 }
 
 /// Every command fails, in one of the eight ways in turn.
 #[test]
 fn whatever_fails_in_a_restore_of_five_all_are_on_one_side_and_the_next_gets_home() {
-    sweep(5, 8);
+    sweep(Keys::OfApi3, 5, 8);
 }
 
-/// The plan that is carried out here.
-pub async fn swept() -> Plan {
-    plan(&upgraded(3).await)
+/// Every command fails, in four of the eight ways in turn.
+#[test]
+fn whatever_fails_where_two_join_the_first_all_are_on_one_side_and_the_next_restore_gets_home() {
+    sweep(Keys::OfBoth, 3, 2);
+}
+
+#[test]
+fn whatever_fails_where_one_begins_alone_the_next_restore_gets_home() {
+    sweep(Keys::OfBoth, 1, 1);
+}
+
+/// Every command fails, in one of the eight ways in turn.
+#[test]
+fn whatever_fails_where_four_join_the_first_all_are_on_one_side_and_the_next_restore_gets_home() {
+    sweep(Keys::OfBoth, 5, 8);
+}
+
+/// The plans that are carried out here.
+pub async fn swept() -> [Plan; 2] {
+    let of = async |keys| plan(&upgraded(keys, 3).await);
+    [of(Keys::OfApi3).await, of(Keys::OfBoth).await]
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_restore_the_upgrade_gets_to_its_end_again() {
-    let mut rig = upgraded(3).await;
+    let mut rig = upgraded(Keys::OfApi3, 3).await;
     assert_eq!(back(&mut rig).await.status, 0);
     rig.sim.state().restoring = false;
     assert_eq!(rig.upgrade().await.status, 0);
@@ -54,7 +83,7 @@ async fn after_a_restore_the_upgrade_gets_to_its_end_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_release_that_does_not_come_up_brings_all_members_back_to_their_data() {
-    let mut rig = upgraded(3).await;
+    let mut rig = upgraded(Keys::OfApi3, 3).await;
     rig.sim
         .state()
         .behaviours
@@ -72,7 +101,7 @@ async fn a_release_that_does_not_come_up_brings_all_members_back_to_their_data()
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_before_the_first_stop_leaves_nothing_prepared() {
-    let mut rig = upgraded(3).await;
+    let mut rig = upgraded(Keys::OfApi3, 3).await;
     let plan = plan(&rig);
     let interrupt = rig.interrupt.clone();
     let mut raised = false;
@@ -95,7 +124,7 @@ async fn an_interrupt_before_the_first_stop_leaves_nothing_prepared() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_behind_the_first_stop_waits_until_the_cluster_is_there_again() {
-    let mut rig = upgraded(3).await;
+    let mut rig = upgraded(Keys::OfApi3, 3).await;
     let plan = plan(&rig);
     let interrupt = rig.interrupt.clone();
     let mut raised = false;
@@ -110,8 +139,11 @@ async fn an_interrupt_behind_the_first_stop_waits_until_the_cluster_is_there_aga
 }
 
 /// A cluster whose upgrade is finished; the newest backup is that from before.
-async fn upgraded(members: usize) -> Rig {
+async fn upgraded(keys: Keys, members: usize) -> Rig {
     let mut rig = Rig::forgetful(members);
+    if keys == Keys::OfBoth {
+        with_v2_keys(&rig);
+    }
     let ending = rig.upgrade().await;
     assert_eq!(ending.status, 0, "{ending:?}");
     let mut state = rig.sim.state();
@@ -123,13 +155,21 @@ async fn upgraded(members: usize) -> Rig {
 
 /// The backup as `restore` finds it described.
 fn backup(state: &State) -> Backup {
-    let held = |host: &crate::sim::model::Host| host.backups.first().cloned();
-    let (host, path) = state
-        .hosts
-        .iter()
-        .find_map(|(name, host)| Some((name.clone(), held(host)?)))
-        .unwrap();
-    let name = path.rsplit('/').next().unwrap().to_owned();
+    let held = |(name, host): (&String, &Host), kind: &str| {
+        let path = host.backups.iter().find(|path| path.ends_with(kind))?;
+        Some((name.clone(), path.clone()))
+    };
+    let file = |kind: &str| {
+        let (host, path) = state.hosts.iter().find_map(|host| held(host, kind))?;
+        Some(File {
+            name: path.rsplit('/').next()?.to_owned(),
+            bytes: 20_512,
+            sha256: hex(&Sha256::digest(eras::held(&path))),
+            here: false,
+            on: Some((host, path)),
+            damage: None,
+        })
+    };
     Backup {
         run: "20261120T120101Z-4f2a".to_owned(),
         version: Some(old()),
@@ -137,15 +177,8 @@ fn backup(state: &State) -> Backup {
         cluster_id: Some(MemberId(ORIGINAL)),
         members: members(state),
         revision: Some(900),
-        snapshot: Some(File {
-            name,
-            bytes: 20_512,
-            sha256: digest(&path),
-            here: false,
-            on: Some((host, path)),
-            damage: None,
-        }),
-        store: None,
+        snapshot: file(".db"),
+        store: file(".v2.tar.gz"),
     }
 }
 
@@ -207,25 +240,30 @@ async fn back(rig: &mut Rig) -> Ending {
     rig.execute(&plan).await
 }
 
-fn sweep(members: usize, stride: usize) {
-    let commands = paused(commands_of_a_clean_run(members));
+fn sweep(keys: Keys, members: usize, stride: usize) {
+    let commands = paused(commands_of_a_clean_run(keys, members));
     assert!(
         commands > 15 * members,
         "only {commands} commands: is it still a restore?"
     );
     on_all_cores(&cases(commands, stride), |(at, fault)| {
-        paused(case(members, *at, *fault));
+        paused(case((keys, members), *at, *fault));
     });
 }
 
-async fn commands_of_a_clean_run(members: usize) -> usize {
-    let mut rig = upgraded(members).await;
+async fn commands_of_a_clean_run(keys: Keys, members: usize) -> usize {
+    let mut rig = upgraded(keys, members).await;
     rig.sim.mend();
     let ending = back(&mut rig).await;
     assert_eq!(ending.status, 0, "{ending:?}");
     let state = rig.sim.state();
     is_restored(&state, "a clean run");
-    assert_eq!(state.stops.len(), members);
+    // Who begins otherwise than it goes on is started twice.
+    let stops = match keys {
+        Keys::OfApi3 => members,
+        Keys::OfBoth => 2 * members,
+    };
+    assert_eq!(state.stops.len(), stops);
     drop(state);
     rig.sim.ran().len()
 }
@@ -241,10 +279,28 @@ fn is_restored(state: &State, context: &str) {
     let data: BTreeSet<u64> = state.hosts.values().map(|host| host.data.now).collect();
     assert_eq!(data.len(), 1, "{context}: {data:?}");
     assert!(!data.contains(&ORIGINAL), "{context}");
+    let cluster = *data.first().unwrap();
+    let had_keys = state.hosts.values().all(Host::saves_keys);
+    assert_eq!(
+        state.lists.contains_key(&cluster),
+        had_keys,
+        "{context}: keys of API 2"
+    );
+    let peers = state.peers(cluster);
     for (name, host) in &state.hosts {
         let kept = host.data.aside.iter().any(|(_, data)| *data == ORIGINAL);
         assert!(kept, "{context}: {name} has lost its data");
+        let url = format!("http://{name}:2380");
+        assert_eq!(peers.get(name), Some(&url), "{context}");
+        is_as_usual(name, host, context);
     }
+}
+
+/// A member was started, and will be, with the flags that its unit gives it by itself.
+fn is_as_usual(name: &str, host: &Host, context: &str) {
+    let once = host.files.contains_key(inventory::ONCE) || host.needs_reload();
+    let runs_once = host.process.as_ref().is_some_and(|process| process.first);
+    assert!(!once && !runs_once, "{context}: {name} starts otherwise");
 }
 
 /// All members are on the new release and on their own data.
@@ -258,12 +314,13 @@ fn is_as_before(state: &State, context: &str) {
     for (name, host) in &state.hosts {
         assert_eq!(host.data.now, ORIGINAL, "{context}: {name}");
         assert!(host.data.aside.is_empty(), "{context}: {name}");
+        is_as_usual(name, host, context);
     }
 }
 
-async fn case(members: usize, at: usize, fault: Fault) {
-    let context = format!("{members} members, {fault:?} at command {at}");
-    let mut rig = upgraded(members).await;
+async fn case((keys, members): (Keys, usize), at: usize, fault: Fault) {
+    let context = format!("{members} members with keys {keys:?}, {fault:?} at command {at}");
+    let mut rig = upgraded(keys, members).await;
     rig.sim.mend();
     rig.sim.fail_at(&[(at, fault)]);
     let sim = rig.sim.clone();

@@ -80,7 +80,7 @@ pub fn see_v2(state: &State, name: &str, version: &Version) -> String {
 }
 
 /// A copy of a v2 store that can be proven: one that was recorded.
-pub fn copy() -> &'static [u8] {
+fn copy() -> &'static [u8] {
     static COPY: OnceLock<Vec<u8>> = OnceLock::new();
     COPY.get_or_init(|| {
         let zip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -104,6 +104,15 @@ pub fn copy() -> &'static [u8] {
         let zip = tar.into_inner().expect("a vector takes it");
         zip.finish().expect("a vector takes it")
     })
+}
+
+/// What is in a backup at that path.
+pub fn held(path: &str) -> &[u8] {
+    if path.ends_with(".v2.tar.gz") {
+        copy()
+    } else {
+        path.as_bytes()
+    }
 }
 
 /// Copies the v2 store, running or stopped as the plan says and the installed etcdctl can.

@@ -72,13 +72,14 @@ fn unit(name: &str, host: &Host) -> UnitFacts {
         "--data-dir",
         "/var/lib/etcd",
     ];
+    let drop_ins = host.loaded.keys().filter(|path| *path != UNIT_FILE);
     UnitFacts {
         load_state: "loaded".to_owned(),
         active_state: host.unit.active.to_owned(),
         sub_state: host.unit.sub.to_owned(),
         kind: "simple".to_owned(),
         fragment: UNIT_FILE.to_owned(),
-        drop_ins: Vec::new(),
+        drop_ins: drop_ins.cloned().collect(),
         argv: argv.map(str::to_owned).into(),
         exec: argv[0].to_owned(),
         environment: BTreeMap::new(),
@@ -95,7 +96,7 @@ fn unit(name: &str, host: &Host) -> UnitFacts {
 fn data(host: &Host) -> DataFacts {
     let running = host.process.is_some();
     DataFacts {
-        exists: true,
+        exists: host.data.now != 0,
         in_use: if running { "/var/lib/etcd" } else { "" }.to_owned(),
         mode: 0o700,
         owner: "etcd:etcd".to_owned(),
@@ -147,10 +148,10 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
     };
     Answer::Member(Box::new(MemberView {
         id: host.id(),
-        cluster_id: MemberId(77),
+        cluster_id: MemberId(host.data.now),
         version: version.clone(),
         cluster_version: eras::cluster_version(state, name, version),
-        leader: state.leader,
+        leader: state.leader_of(host),
         learner: false,
         raft_term: state.term,
         raft_index: host.applied,
@@ -163,18 +164,19 @@ fn answer(state: &State, name: &str, host: &Host) -> Answer {
             Err("context deadline exceeded".to_owned())
         },
         alarms: state.alarm.then_some(alarm).into_iter().collect(),
-        members: state.hosts.iter().map(member).collect(),
+        members: members(state, host.data.now),
         downgrade,
         storage,
     }))
 }
 
-fn member((name, host): (&String, &Host)) -> Member {
-    Member {
-        id: host.id(),
-        name: name.clone(),
-        peer_urls: vec![format!("http://{name}:2380")],
+fn members(state: &State, cluster: u64) -> Vec<Member> {
+    let member = |(name, url): (&String, &String)| Member {
+        id: state.hosts[name].data.id_in(cluster),
+        name: state.listed_name(cluster, name).to_owned(),
+        peer_urls: vec![url.clone()],
         client_urls: vec![format!("http://{name}:2379")],
         learner: false,
-    }
+    };
+    state.peers(cluster).iter().map(member).collect()
 }

@@ -19,6 +19,8 @@ use super::model::{State, binaries, sha256};
 
 pub const UNIT: &str = "etcd.service";
 pub const UNIT_FILE: &str = "/etc/systemd/system/etcd.service";
+/// What a first start of a restored member has.
+pub const ONCE: &str = "/etc/systemd/system/etcd.service.d/zz-runner-restore.conf";
 pub const DROP_IN: &str = "/etc/systemd/system/etcd.service.d/90-runner-snapshot.conf";
 
 pub fn cluster(members: usize) -> Cluster {

@@ -12,10 +12,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 pub mod cluster;
-mod eras;
+pub mod eras;
 pub mod facts;
 mod hold;
 pub mod inventory;
+mod joining;
 pub mod journal;
 pub mod model;
 mod release;

@@ -8,12 +8,12 @@ use runner::facts::V2Keys;
 use tokio::time::Instant;
 
 use super::cluster::Formal;
-use super::inventory::{DROP_IN, UNIT_FILE};
+use super::inventory::UNIT_FILE;
 use super::journal::Journals;
 pub use super::release::{binaries, content, sha256};
 use super::rescue::Rescue;
 use super::restore::Data;
-use super::traps::{Log, Trap};
+use super::traps::Log;
 pub use super::unit::{Behaviour, Unit};
 
 /// How long a process takes until it answers.
@@ -42,6 +42,8 @@ pub struct Process {
     pub lowered: bool,
     /// Whether it serves API 2, which its release does not by itself.
     pub opened: bool,
+    /// Whether it was started with the flags of a first start.
+    pub first: bool,
 }
 
 /// A host with its member.
@@ -99,6 +101,8 @@ pub struct State {
     pub rescued: usize,
     /// Cluster versions of restored data, by their cluster's id.
     pub lines: BTreeMap<u64, Minor>,
+    /// Members with their peer URLs, of clusters that began with one, by their id. Any other cluster has all hosts.
+    pub lists: BTreeMap<u64, BTreeMap<String, String>>,
     /// Whether all members may be stopped.
     pub restoring: bool,
     pub journal: Journals,
@@ -131,6 +135,7 @@ impl Host {
                 behaviour: Behaviour::Sound,
                 lowered: false,
                 opened: false,
+                first: false,
             }),
             unit: Unit::RUNNING,
             applied: 0,
@@ -227,6 +232,7 @@ impl State {
             violations: Vec::new(),
             rescued: 0,
             lines: BTreeMap::new(),
+            lists: BTreeMap::new(),
             restoring: false,
             journal: Journals::default(),
             formal: Formal::default(),
@@ -251,7 +257,7 @@ impl State {
 
     pub fn has_quorum(&self) -> bool {
         let serving = self.hosts.values().filter(|host| self.counts(host)).count();
-        serving > self.hosts.len() / 2
+        serving > self.voters(self.main()) / 2
     }
 
     /// Whether a linearizable read through that host succeeds.
@@ -324,6 +330,7 @@ impl State {
         let lowest = self
             .hosts
             .values()
+            .filter(|host| self.lists(self.main(), host))
             .map(|host| host.answers().map(Version::minor))
             .min()
             .flatten();
@@ -342,72 +349,5 @@ impl State {
                 .values_mut()
                 .for_each(|host| host.raft.raised(minor, index));
         }
-    }
-
-    /// Starts the unit with whatever `bin_dir/etcd` leads to.
-    pub fn start(&mut self, name: &str) {
-        self.judge_start(name);
-        let raised = self.least_line(name);
-        let version = self.hosts[name].installed().cloned();
-        let mut behaviour = version
-            .as_ref()
-            .and_then(|v| self.behaviours.get(v))
-            .copied()
-            .unwrap_or_default();
-        let index = self.index;
-        let host = self.host(name);
-        let Some(version) = version else {
-            host.unit = Unit {
-                status: 203,
-                ..Unit::FAILED
-            };
-            return;
-        };
-        if version.minor() < raised {
-            host.log.push(format!("C | etcdserver/membership: cluster cannot be downgraded (current version: {version} is lower than determined cluster version: {raised})."));
-            host.unit = Unit {
-                status: 1,
-                ..Unit::FAILED
-            };
-        } else if behaviour == Behaviour::CrashesAtStart {
-            host.log
-                .push("flag provided but not defined: -enable-v2".to_owned());
-            host.unit = Unit::LOOPING;
-        } else if let Some(Trap::Panics(said)) = host.raft.trap(&version) {
-            host.log.push(said.to_owned());
-            host.unit = Unit::FAILED;
-        } else {
-            if host.raft.trap(&version) == Some(Trap::NotCapable) {
-                behaviour = Behaviour::NeverHealthy;
-            }
-            host.raft.started(&version, index);
-            host.process = Some(Process {
-                version,
-                started: Instant::now(),
-                behaviour,
-                lowered: host.loaded.contains_key(DROP_IN),
-                opened: host
-                    .loaded
-                    .get(DROP_IN)
-                    .is_some_and(|text| text.contains("ETCD_ENABLE_V2=true")),
-            });
-            host.unit = Unit::RUNNING;
-        }
-        self.log_start(name);
-        self.tick();
-    }
-
-    /// Stops the unit; notes every rule that this breaks.
-    pub fn stop(&mut self, name: &str) {
-        self.tick();
-        if self.hosts[name].process.is_some() {
-            self.judge_stop(name);
-            self.log_stop(name);
-            self.stops.push(name.to_owned());
-        }
-        let host = self.host(name);
-        host.process = None;
-        host.unit = Unit::STOPPED;
-        self.tick();
     }
 }

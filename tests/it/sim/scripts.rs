@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
-use runner::engine::act::{backup, backup_v2, check, file, release, remedy, unit};
+use runner::engine::act::backup::hex;
+use runner::engine::act::{backup, backup_v2, check, file, rebuild, release, remedy, unit};
 use runner::engine::{lane, log as engine_log, rescue as engine_rescue, wait};
 use runner::etcd::Version;
 use runner::etcd::dialect::Dialect;
@@ -13,11 +14,13 @@ use runner::facts::observe;
 use runner::facts::parse::frame;
 use runner::transport::{Command, Input, Output, Sink};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::cluster;
 use super::eras;
 use super::hold;
+use super::joining;
 use super::model::{Host, Installed, State, sha256};
 use super::rescue;
 use super::restore;
@@ -35,6 +38,7 @@ pub async fn run(state: &Mutex<State>, host: &str, command: &Command) -> Output 
             sleep(Duration::from_millis(200)).await;
             take(&mut state.lock().unwrap(), host, &command.args)
         }
+        rebuild::ADD_TITLE => joining::add(state, host, &command.args).await,
         unit::STOP_TITLE => {
             sleep(Duration::from_millis(100)).await;
             Ok(stop(&mut state.lock().unwrap(), host, &command.args))
@@ -71,7 +75,7 @@ fn at_once(state: &mut State, host: &str, command: &Command) -> Answer {
             Ok(String::new())
         }
         unit::RELOAD_TITLE => Ok(reload(state, host)),
-        backup::DIGEST_TITLE => Ok(format!("{}\n", file::digest(&args[0]))),
+        backup::DIGEST_TITLE => Ok(hex(&Sha256::digest(eras::held(&args[0]))) + "\n"),
         backup::FETCH_TITLE => Ok(fetch(args, &command.output)),
         backup::PRUNE_TITLE => Ok(prune(state, host, args)),
         backup_v2::TAKE_TITLE => eras::take_v2(state, host, args),
@@ -118,7 +122,7 @@ fn see(state: &State, name: &str, depth: &str) -> String {
         frame("health", i32::from(!healthy), &health(healthy).to_string()),
     ];
     if depth != "member" {
-        let lists = (members(state, &header), alarms(state, name, &header));
+        let lists = (members(state, host, &header), alarms(state, name, &header));
         frames.push(frame("members", 0, &lists.0.to_string()));
         frames.push(frame("alarms", 0, &lists.1.to_string()));
     }
@@ -129,7 +133,7 @@ fn status(state: &State, name: &str, version: &Version, header: &Value) -> Value
     let host = &state.hosts[name];
     let mut status = json!({"header": header, "version": version.to_string(), "dbSize": 20480,
         "raftIndex": host.applied, "raftTerm": state.term, "raftAppliedIndex": host.applied, "dbSizeInUse": 16384});
-    match state.leader {
+    match state.leader_of(host) {
         Some(leader) => status["leader"] = json!(leader.0),
         None => status["errors"] = json!(["etcdserver: no leader"]),
     }
@@ -148,12 +152,13 @@ fn health(healthy: bool) -> Value {
     json!([{"endpoint": endpoint, "health": false, "took": "5s", "error": "context deadline exceeded"}])
 }
 
-fn members(state: &State, header: &Value) -> Value {
-    let member = |(name, host): (&String, &Host)| {
-        json!({"ID": host.id().0, "name": name, "peerURLs": [format!("http://{name}:2380")],
-            "clientURLs": [format!("http://{name}:2379")]})
+fn members(state: &State, host: &Host, header: &Value) -> Value {
+    let cluster = host.data.now;
+    let member = |(name, url): (&String, &String)| {
+        json!({"ID": state.hosts[name].data.id_in(cluster).0, "name": state.listed_name(cluster, name),
+            "peerURLs": [url], "clientURLs": [format!("http://{name}:2379")]})
     };
-    let members: Vec<Value> = state.hosts.iter().map(member).collect();
+    let members: Vec<Value> = state.peers(cluster).iter().map(member).collect();
     json!({"header": header, "members": members})
 }
 
@@ -284,13 +289,7 @@ fn fetch(args: &[String], output: &Sink) -> String {
     let Sink::File(path) = output else {
         panic!("a fetch without a file")
     };
-    let copied = args[0].ends_with(".v2.tar.gz");
-    let bytes = if copied {
-        eras::copy()
-    } else {
-        args[0].as_bytes()
-    };
-    std::fs::write(path, bytes).expect("room for the backup");
+    std::fs::write(path, eras::held(&args[0])).expect("room for the backup");
     String::new()
 }
 
