@@ -53,7 +53,27 @@ fn fresh(need: &Need) -> Rig {
     if need.keys {
         with_v2_keys(&rig);
     }
+    // With the unit as the inventory makes it, no other step happens to let systemd read it.
+    for host in rig.sim.state().hosts.values_mut() {
+        let file = (inventory::UNIT_FILE.to_owned(), inventory::unit_text());
+        host.files.extend([file]);
+        host.reload();
+    }
     rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lowered_count_that_systemd_has_not_forgotten_yet_is_not_started_with() {
+    let mut rig = fresh(&hops()[0]);
+    for host in rig.sim.state().hosts.values_mut() {
+        // Its raft snapshot is taken already, and the drop-in is taken away again.
+        host.raft = Log::default();
+        let lowered = "[Service]\nEnvironment=ETCD_SNAPSHOT_COUNT=10\n";
+        host.loaded
+            .insert(inventory::DROP_IN.to_owned(), lowered.to_owned());
+    }
+    assert_eq!(rig.upgrade().await.status, 0);
+    is_home(&rig, &hops()[0], "after a run that was killed");
 }
 
 /// The plans that are carried out here.

@@ -131,6 +131,12 @@ impl Lanes<'_> {
     /// What a former run that was killed has left of its lowered count.
     pub(super) fn tidy(&self, seat: &Seat) -> Vec<Step> {
         let mut steps = Vec::new();
+        let dropped = seat.host.snapshot_drop_in();
+        let is_there = seat.facts.files.contains_key(&dropped);
+        if !is_there && seat.facts.unit.drop_ins.contains(&dropped) {
+            // It was taken away, and the run ended before systemd forgot it.
+            steps.push(self.plain(Action::ReloadUnits, limit::RELOAD_S));
+        }
         for (dest, text) in prepare::leftovers(seat) {
             let unit = text.is_none();
             let now = seat.facts.files.get(&dest);

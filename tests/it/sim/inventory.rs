@@ -23,6 +23,13 @@ pub const UNIT_FILE: &str = "/etc/systemd/system/etcd.service";
 pub const ONCE: &str = "/etc/systemd/system/etcd.service.d/zz-runner-restore.conf";
 pub const DROP_IN: &str = "/etc/systemd/system/etcd.service.d/90-runner-snapshot.conf";
 
+const UNIT_TEXT: &str = "[Service]\nExecStart={{ bin_dir }}/etcd --heartbeat-interval 100\n";
+
+/// The unit file as the inventory makes it.
+pub fn unit_text() -> String {
+    UNIT_TEXT.replace("{{ bin_dir }}", "/usr/local/bin")
+}
+
 pub fn cluster(members: usize) -> Cluster {
     Cluster {
         name: "prod".to_owned(),
@@ -46,7 +53,7 @@ pub fn cluster(members: usize) -> Cluster {
 fn host(name: &str) -> Host {
     let unit = TemplateSource {
         path: "etcd.service.j2".into(),
-        text: "[Service]\nExecStart={{ bin_dir }}/etcd --heartbeat-interval 100\n".to_owned(),
+        text: UNIT_TEXT.to_owned(),
     };
     Host {
         name: name.to_owned(),
