@@ -25,7 +25,7 @@ const SECOND_PROBE: u64 = 2 << 20;
 const SLOW: u64 = 10_000;
 
 /// Bytes a millisecond from which a slow link may be a quick one beside a busy processor, here or there.
-const DOUBTFUL: u64 = 3_200;
+const DOUBTFUL: u64 = 4_000;
 
 /// Reads a probe from stdin and prints `rate=` with the bytes a millisecond at which it came. Prints nothing if a release
 /// had better not come packed whatever the rate: without gzip, and where nobody can tell, as a `date` that knows no
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_link_is_quick_doubtful_or_slow_by_its_rate() {
-        let links = [Some(10_000), Some(9_999), Some(3_200), Some(3_199), None].map(Link::of);
+        let links = [Some(10_000), Some(9_999), Some(4_000), Some(3_999), None].map(Link::of);
         let doubtful = Link::Doubtful;
         assert_eq!(
             links,

@@ -10,7 +10,6 @@ use tokio::time::sleep;
 
 use super::backup::local;
 use super::digest::sum;
-use super::pack::{self, Link, probe};
 use super::{Failure, Task, changed, unchanged};
 use crate::etcd::Version;
 use crate::plan::{Neighbour, Outcome};
@@ -18,14 +17,15 @@ use crate::transport::growing::Growing;
 use crate::transport::{Command, Input, Meter};
 
 mod hand_on;
+mod lack;
 
 use hand_on::Giver;
 pub use hand_on::HAND_ON_TITLE;
+pub use lack::LOOK_TITLE;
+use lack::lacking;
 
 /// The title of [`KEEP`].
 pub const KEEP_TITLE: &str = "keep the installed release";
-/// The title of [`LOOK`].
-pub const LOOK_TITLE: &str = "look at the staged release";
 /// The title of [`UPLOAD`].
 pub const UPLOAD_TITLE: &str = "upload a binary";
 /// The title of [`SWITCH`].
@@ -68,33 +68,6 @@ while [ $# -gt 1 ]; do
   mv -fT "$tmp" "$dir/$name"
   tmp=
   printf '%s\n' "$name"
-done
-"#
-);
-
-/// Prints what `probe` does, then the names of binaries that are not staged with the right digest. Writes nothing.
-///
-/// Arguments: `install_dir version`, then pairs of name and SHA-256; a probe on stdin.
-const LOOK: &str = concat!(
-    sum!(),
-    probe!(),
-    r#"
-set -eu
-export LC_ALL=C
-dir=$1/$2
-probe
-shift 2
-for path in "${dir%/*}" "$dir"; do
-  [ ! -L "$path" ] || {
-    printf '%s\n' "\`$path\` is a symbolic link to \`$(readlink "$path")\`" >&2
-    exit 1
-  }
-done
-while [ $# -gt 1 ]; do
-  have=
-  [ ! -f "$dir/$1" ] || [ ! -x "$dir/$1" ] || have=$(sum < "$dir/$1")
-  [ "$have" = "$2" ] || printf '%s\n' "$1"
-  shift 2
 done
 "#
 );
@@ -148,22 +121,24 @@ pub(crate) async fn stage(
     install_dir: &str,
     from: Option<&Neighbour>,
 ) -> Result<Outcome, Failure> {
-    let (missing, slow) = lacking(task, version, files, install_dir).await?;
-    let uploads = missing
+    let lack = lacking(task, version, files, install_dir).await?;
+    let uploads = lack
+        .missing
         .iter()
-        .map(|(name, sha256)| Upload::new(task, version, name, sha256, slow));
+        .map(|(name, sha256)| Upload::new(task, version, name, sha256, lack.is_slow));
     let uploads: Vec<Upload> = uploads.collect::<Result<_, _>>()?;
     if uploads.is_empty() {
         return Ok(unchanged(format!("{version} is staged already")));
     }
-    let giver = match from.filter(|_| slow) {
+    let giver = match from.filter(|_| lack.is_slow) {
         Some(neighbour) => Giver::ask(task, neighbour, version).await?,
         None => None,
     };
     let sends = uploads
         .iter()
         .map(|upload| upload.arrive(task, version, install_dir, giver.as_ref()));
-    let sends = stream::iter(sends).buffered(if slow { uploads.len() } else { 1 });
+    let at_once = if lack.is_near { 1 } else { uploads.len() };
+    let sends = stream::iter(sends).buffered(at_once);
     let sent: Vec<Way> = tokio::select! {
         sent = sends.try_collect() => sent?,
         failure = tell(task, &uploads) => return Err(failure),
@@ -179,37 +154,6 @@ pub(crate) async fn stage(
         _ => format!("{} binaries sent", sent.len()),
     };
     Ok(changed(format!("{version} is staged, {how}")))
-}
-
-/// Binaries that are not staged yet, by name, and whether the link to the host is slow.
-async fn lacking<'f>(
-    task: &Task<'_>,
-    version: &Version,
-    files: &'f BTreeMap<String, String>,
-    install_dir: &str,
-) -> Result<(Vec<(&'f String, &'f String)>, bool), Failure> {
-    // What is staged may not be here, and then there is nothing to send.
-    let here = |sha256| task.turn.engine.binaries.get(sha256);
-    let file = files.values().find_map(here);
-    let look = async |is_second| {
-        let sample = file.map(|path| local(pack::sample(path, is_second), path));
-        let mut look = task
-            .command(LOOK_TITLE, LOOK)
-            .args([install_dir.to_owned(), version.to_string()])
-            .args(pairs(files));
-        look.input = Input::Bytes(sample.transpose()?.unwrap_or_default());
-        let said = task.ask(look).await?.text();
-        let rate = said.lines().find_map(|line| line.strip_prefix("rate="));
-        let link = Link::of(rate.and_then(|rate| rate.parse().ok()));
-        Ok::<_, Failure>((said, link))
-    };
-    let (said, mut link) = look(false).await?;
-    let names = |name: &str| said.lines().any(|line| line == name);
-    let missing: Vec<_> = files.iter().filter(|(name, _)| names(name)).collect();
-    if link == Link::Doubtful && !missing.is_empty() {
-        link = look(true).await?.1;
-    }
-    Ok((missing, link != Link::Quick))
 }
 
 /// How a binary came to a host.
