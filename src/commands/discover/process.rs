@@ -196,8 +196,58 @@ fn by_loopback(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
     use crate::facts::parse::frame;
+
+    const FRAMES: [&str; 9] = [
+        "process",
+        "argv",
+        "environment",
+        "unit",
+        "exec",
+        "data",
+        "folder",
+        "config",
+        "files",
+    ];
+    const PIECES: [&str; 12] = [
+        "--data-dir",
+        "--data-dir=",
+        "-listen-client-urls=https://[::]:1,http",
+        "advertise-client-urls: 'https://a:1,,'",
+        "client-transport-security:",
+        "  trusted-ca-file: [",
+        "ETCD_DATA_DIR=..",
+        "/pki/client.crt",
+        "/pki/client.key",
+        "\u{1}",
+        "/",
+        "\u{fe}",
+    ];
+
+    /// What a process may seem to say, whoever it is.
+    fn body() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![select(&PIECES[..]).prop_map(str::to_owned), "(?s).{0,20}"];
+        prop::collection::vec((piece, select(vec!["\n", "", "="])), 0..8)
+            .prop_map(|pieces| pieces.into_iter().map(|(piece, end)| piece + end).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn no_process_makes_the_reader_fall_over(parts in prop::collection::vec((select(&FRAMES[..]), body()), 0..12)) {
+            let text: String = parts.iter().map(|(name, body)| frame(name, 0, body)).collect();
+            for found in processes(&Frames::parse(text.as_bytes()).unwrap()) {
+                let _ = (found.data_dir(), found.bin_dir());
+                for url in found.client_urls() {
+                    prop_assert!(url.starts_with("http"));
+                    prop_assert!(!found.ways(&url).is_empty());
+                }
+            }
+        }
+    }
 
     fn process(parts: &[(&str, &str)]) -> Process {
         let text: String = std::iter::once(&("process", "1"))

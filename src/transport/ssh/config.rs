@@ -202,7 +202,20 @@ fn save(path: &Path, text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_jump_host_is_refused_or_has_nothing_that_means_more_to_ssh_or_a_shell(text in r#".*|[-a-z@:/\[\]'"$`;, ]{0,16}"#) {
+            let Ok(jump) = Jump::parse(&text) else { return Ok(()) };
+            for part in jump.user.iter().chain([&jump.host]) {
+                prop_assert!(!part.is_empty() && !part.starts_with('-'), "{jump:?}");
+                prop_assert!(!part.contains(|c: char| c.is_control() || " '\"$`;,".contains(c)), "{jump:?}");
+            }
+        }
+    }
 
     #[test]
     fn jump_hosts_are_read_as_ssh_reads_them() {
