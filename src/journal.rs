@@ -233,8 +233,9 @@ impl Recorder {
             inner.broken = Some(error.to_string());
         }
         if written.is_ok() || inner.ended {
-            let takes = |listener: &mut Sender<Event>| listener.send(event.clone()).is_ok();
-            inner.listeners.retain_mut(takes);
+            inner
+                .listeners
+                .retain(|listener| listener.send(event.clone()).is_ok());
         }
         written.map_err(|source| JournalError::Write {
             path: self.path.clone(),

@@ -240,10 +240,13 @@ fn set_stage(
             script.from
         ));
         let endpoints = cluster::start(&lab, shape, &how)?;
-        clients.push((name, endpoints, cluster::access(&lab, shape)?));
+        let access = cluster::access(&lab, shape)?;
+        // Where nothing is upgraded there is nothing to see.
+        if script.from != script.to {
+            clients.push((name, endpoints, access));
+        }
     }
-    // Once all are up, so that none is slowed down by another's client; where nothing is upgraded there is nothing to see.
-    clients.retain(|_| script.from != script.to);
+    // Once all are up, so that none is slowed down by another's client.
     let mut writers = Vec::new();
     for (name, endpoints, access) in clients {
         let writer = Writer::start_as(lab.network(), &endpoints, &access)?;
