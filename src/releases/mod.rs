@@ -2,7 +2,7 @@
 //!
 //! # Where a release may come from
 //!
-//! `source` of [`ReleaseSource`](crate::inventory::ReleaseSource) is one of the following; `{version}` (such as
+//! `source` of [`ReleaseSource`] is one of the following; `{version}` (such as
 //! `3.5.16`), `{arch}` (such as `amd64`) and, in paths, `*` may stand in any part of it. A relative path starts at
 //! its `base`; `file://` is a path.
 //!
