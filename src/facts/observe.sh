@@ -1,5 +1,5 @@
-# observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH: what the member on this host says. All questions are
-# asked at the same time: without quorum each takes etcdctl's whole time-out.
+# observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH: what the member on this host says. Etcdctl is asked all
+# questions at the same time: without quorum each takes its whole time-out.
 observe() {
   url=${3%/} cacert=$4 cert=$5 key=$6
   page=$(ask version page /version; printf x)
@@ -18,6 +18,7 @@ observe() {
     return
   fi
   emit etcdctl 0 "$etcdctl"
+  ! by_gateway "$7" || return 0
   case $7 in
     member) of_member ;;
     cluster) of_cluster ;;
@@ -34,6 +35,49 @@ of_cluster() {
   esac
 }
 of_members() { of_member | beside ask members ctl member list -w json; }
+
+# by_gateway DEPTH: the questions of this depth to the member's JSON gateway. One curl asks them one after the other, where
+# each would cost an etcdctl that has to start and to dial. The answers go by the names of etcdctl's. False, and not a byte
+# printed, where the gateway is off or not known (before 3.4), where a user has to log in, where there is a client
+# certificate (the gateway takes none with a common name, and logs each), and where the read is refused: etcdctl says why.
+# The read comes first, as it goes through the quorum: what is said after it is no older.
+by_gateway() {
+  case $page in *'"etcdserver":"3.'[4-9].* | *'"etcdserver":"3.'[1-9][0-9].*) ;; *) return 1 ;; esac
+  [ -z "${ETCDCTL_USER-}$cert" ] && has curl || return 1
+  # The key `health`, as `endpoint health` does; or the first of all keys, for which a user needs every right.
+  range='{"key":"aGVhbHRo"}'
+  [ "$1" != full ] || range='{"key":"AA==","range_end":"AA==","limit":"1","keys_only":true}'
+  said=$(curl -q -s -m 5 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} -w '\n@%{http_code}\n' \
+    -d "$range" "$url/v3/kv/range" "$url/v3/maintenance/status" "$url/v3/cluster/member/list" 2>/dev/null </dev/null)
+  take_page
+  case $code in
+  200) healthy='true' ;;
+  000) healthy='false,"error":"no answer to a read in time"' ;;
+  *) return 1 ;;
+  esac
+  take_page
+  status=$body
+  is_page '"member_id":"' '"version":"' || return 1
+  take_page
+  is_page '"members":' || return 1
+  emit status 0 "[{\"Status\":$status}]"
+  emit health 0 "[{\"endpoint\":\"\",\"health\":$healthy}]"
+  emit members 0 "$body"
+}
+
+# The next page of `said`: `body` and `code`.
+take_page() {
+  body=${said%%"$newline@"*} said=${said#*"$newline@"}
+  code=${said%%"$newline"*} said=${said#*"$newline"}
+}
+
+# is_page WORD...: whether `body` came well and has a header and these words.
+is_page() {
+  [ "$code" = 200 ] || return 1
+  for word in '"header":{"cluster_id":"' "$@"; do
+    case $body in *"$word"*) ;; *) return 1 ;; esac
+  done
+}
 
 # Whether API 2 is the one to ask: 2.x, and 3.0 as long as the cluster's version is one of 2.x or not known, for all of
 # API 3 is `not capable` until then. A 3.1 or later that has not learned the version yet speaks API 3.

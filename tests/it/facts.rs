@@ -120,6 +120,101 @@ async fn a_guard_asks_for_status_and_health_and_nothing_more() {
     assert_eq!(noted.lines().count(), 2, "{noted}");
 }
 
+/// A stand-in for curl that gives the recorded pages of the gateway, and an etcdctl that notes what it is asked.
+fn gateway(version: &str, recorded: &str) -> Stage {
+    let stage = Stage::new(version);
+    let page = |name: &str| stage::fixture(version, name).display().to_string();
+    stage.tool(
+        "curl",
+        &format!(
+            "case \"$*\" in\n*/v3/*) cat '{}' ;;\n*) cat '{}' ;;\nesac",
+            page(&format!("{recorded}.gateway")),
+            page("version.json")
+        ),
+    );
+    let body = fs::read_to_string(stage.path("bin/etcdctl")).unwrap();
+    let noted = stage.path("noted").display().to_string();
+    stage.script("bin/etcdctl", &format!("echo \"$*\" >>'{noted}'\n{body}"));
+    stage
+}
+
+#[tokio::test]
+async fn a_member_is_observed_by_its_gateway_alike_by_every_shell_and_no_etcdctl_is_started() {
+    for version in ["3.4.23", "3.5.16", "3.5.30"] {
+        let stage = gateway(version, "healthy");
+        for shell in SHELLS {
+            let view = answered(observe_host(&stage.shell(shell), &stage.host(), DEADLINE).await);
+            assert_eq!(view.version.to_string(), version);
+            assert_eq!((&view.health, view.members.len()), (&Ok(()), 3));
+            assert_eq!(view.id.to_string(), "caa02f5db90751d6");
+            assert!(view.leader.is_some() && view.raft_applied == view.raft_index);
+            assert_eq!((view.db_bytes, view.db_in_use_bytes), (20480, Some(16384)));
+        }
+        assert!(!stage.path("noted").exists(), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn without_quorum_the_gateway_tells_all_but_the_read() {
+    for version in ["3.4.23", "3.5.16", "3.5.30"] {
+        let stage = gateway(version, "quorum-lost");
+        let view = answered(observe_host(&stage.shell(SHELLS[1]), &stage.host(), DEADLINE).await);
+        let why = "no answer to a read in time (etcdserver: no leader)".to_owned();
+        assert_eq!((view.health, view.leader), (Err(why), None), "{version}");
+        assert_eq!(view.members.len(), 3, "{version}");
+        assert!(!stage.path("noted").exists(), "{version}");
+    }
+}
+
+/// The gateway has no such page when it is off, and refuses a read that its user may not do.
+#[tokio::test]
+async fn etcdctl_is_asked_where_the_gateway_refuses_or_a_user_or_a_certificate_is_needed() {
+    let with_user = Auth {
+        user: "root".to_owned(),
+        password_file: PathBuf::from("password"),
+        password: Secret::new("s3cret"),
+    };
+    let with_certificate = Tls {
+        cert: Some("/etc/etcd/client.crt".to_owned()),
+        ..Tls::default()
+    };
+    let off = "404 page not found\n\n@404\n";
+    let refused = r#"{"error":"etcdserver: user name is empty","code":3}"#.to_owned() + "\n@400\n";
+    let well = fs::read_to_string(stage::fixture("3.5.16", "healthy.gateway")).unwrap();
+    let (_, rest) = well.split_once('\n').unwrap();
+    let cases = [
+        (off.repeat(3), None, None),
+        (
+            format!("{refused}{}", rest.split_once('\n').unwrap().1),
+            None,
+            None,
+        ),
+        (well.replace("\"version\"", "\"release\""), None, None),
+        (well.clone(), Some(with_user), None),
+        (well, None, Some(with_certificate)),
+    ];
+    for (said, auth, tls) in cases {
+        let stage = gateway("3.5.16", "healthy");
+        fs::write(stage.path("said"), &said).unwrap();
+        let curl = fs::read_to_string(stage.path("tools/curl")).unwrap();
+        let recorded = stage::fixture("3.5.16", "healthy.gateway");
+        let ours = stage.path("said").display().to_string();
+        stage.tool(
+            "curl",
+            &curl.replace(&recorded.display().to_string(), &ours),
+        );
+        let host = Host {
+            auth,
+            tls,
+            ..stage.host()
+        };
+        let view = answered(observe_host(&stage.shell(SHELLS[1]), &host, DEADLINE).await);
+        assert_eq!((view.health, view.members.len()), (Ok(()), 1), "{said}");
+        let noted = fs::read_to_string(stage.path("noted")).unwrap();
+        assert!(noted.contains("endpoint health"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn etcdctl_is_told_the_url_the_certificates_and_the_user_and_nothing_of_the_callers_environment()
  {
