@@ -2,6 +2,10 @@
 # questions at the same time: without quorum each takes its whole time-out.
 observe() {
   url=${3%/} cacert=$4 cert=$5 key=$6
+  if [ "$7" != page ]; then
+    etcdctl=$(find_etcdctl "$1" "$2")
+    ! by_gateway "$7" || return 0
+  fi
   page=$(ask version page /version; printf x)
   printf '%s' "${page%x}"
   # Curl's statuses, and ours for other tools. 7, refused: no process listens. 28, time is over: a process that does
@@ -12,13 +16,11 @@ observe() {
     observe_v2
     return
   fi
-  etcdctl=$(find_etcdctl "$1" "$2")
   if [ -z "$etcdctl" ]; then
     emit etcdctl 127 ''
     return
   fi
   emit etcdctl 0 "$etcdctl"
-  ! by_gateway "$7" || return 0
   case $7 in
     member) of_member ;;
     cluster) of_cluster ;;
@@ -36,39 +38,58 @@ of_cluster() {
 }
 of_members() { of_member | beside ask members ctl member list -w json; }
 
-# by_gateway DEPTH: the questions of this depth to the member's JSON gateway. One curl asks them one after the other, where
-# each would cost an etcdctl that has to start and to dial. The answers go by the names of etcdctl's. False, and not a byte
-# printed, where the gateway is off or not known (before 3.4), where a user has to log in, where there is a client
-# certificate (the gateway takes none with a common name, and logs each), and where the read is refused: etcdctl says why.
-# The read comes first, as it goes through the quorum: what is said after it is no older.
+# by_gateway DEPTH: the version page, and the questions of this depth to the member's JSON gateway, by one curl one after the
+# other; each would cost an etcdctl that has to start and to dial. The answers go by the names of etcdctl's. False, and not
+# a byte printed, where the gateway is off or not there (before 3.4), where a user has to log in, where there is a client
+# certificate (the gateway takes none with a common name, and logs each), where curl is older than 7.52, and where the read
+# is refused: etcdctl says why. The read, which alone needs the quorum, comes last, for curl ends with what takes too long.
 by_gateway() {
-  case $page in *'"etcdserver":"3.'[4-9].* | *'"etcdserver":"3.'[1-9][0-9].*) ;; *) return 1 ;; esac
-  [ -z "${ETCDCTL_USER-}$cert" ] && has curl || return 1
+  [ -z "${ETCDCTL_USER-}$cert" ] && [ -n "$etcdctl" ] && has curl || return 1
   # The key `health`, as `endpoint health` does; or the first of all keys, for which a user needs every right.
   range='{"key":"aGVhbHRo"}'
   [ "$1" != full ] || range='{"key":"AA==","range_end":"AA==","limit":"1","keys_only":true}'
-  said=$(curl -q -s -m 5 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} -w '\n@%{http_code}\n' \
-    -d "$range" "$url/v3/kv/range" "$url/v3/maintenance/status" "$url/v3/cluster/member/list" 2>/dev/null </dev/null)
+  set -- -s -m 5 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} -w '\n@%{http_code}\n'
+  said=$(curl -q --fail-early "$@" "$url/version" --next "$@" -d "$range" "$url/v3/maintenance/status" \
+    "$url/v3/cluster/member/list" "$url/v3/kv/range" 2>/dev/null </dev/null)
+  curl_status=$?
+  take_page
+  page=$body
+  case $code in
+  200) ;;
+  000)
+    # As of the page alone: nobody listens, or time is over.
+    case $curl_status in 7 | 28) emit version $curl_status '' ;; *) return 1 ;; esac
+    return 0
+    ;;
+  *) return 1 ;;
+  esac
+  take_page
+  is_page '"member_id":"' '"version":"' || return 1
+  status=$body
+  take_page
+  is_page '"members":' || return 1
+  members=$body
   take_page
   case $code in
   200) healthy='true' ;;
   000) healthy='false,"error":"no answer to a read in time"' ;;
   *) return 1 ;;
   esac
-  take_page
-  status=$body
-  is_page '"member_id":"' '"version":"' || return 1
-  take_page
-  is_page '"members":' || return 1
+  emit version 0 "$page"
+  emit etcdctl 0 "$etcdctl"
   emit status 0 "[{\"Status\":$status}]"
   emit health 0 "[{\"endpoint\":\"\",\"health\":$healthy}]"
-  emit members 0 "$body"
+  emit members 0 "$members"
 }
 
-# The next page of `said`: `body` and `code`.
+# The next page of `said`: `body` and `code`; both are empty where there is none.
 take_page() {
+  body='' code=''
+  case $said in *"$newline@"*) ;; *) return 0 ;; esac
   body=${said%%"$newline@"*} said=${said#*"$newline@"}
-  code=${said%%"$newline"*} said=${said#*"$newline"}
+  code=${said%%"$newline"*}
+  said=${said#"$code"}
+  said=${said#"$newline"}
 }
 
 # is_page WORD...: whether `body` came well and has a header and these words.

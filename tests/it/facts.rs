@@ -179,16 +179,14 @@ async fn etcdctl_is_asked_where_the_gateway_refuses_or_a_user_or_a_certificate_i
         ..Tls::default()
     };
     let off = "404 page not found\n\n@404\n";
-    let refused = r#"{"error":"etcdserver: user name is empty","code":3}"#.to_owned() + "\n@400\n";
     let well = fs::read_to_string(stage::fixture("3.5.16", "healthy.gateway")).unwrap();
-    let (_, rest) = well.split_once('\n').unwrap();
+    let read = well.lines().rev().nth(1).unwrap();
+    let refused = r#"{"error":"etcdserver: user name is empty","code":3}"#;
+    let refused = well.replace(&format!("{read}\n@200"), &format!("{refused}\n@400"));
+    let page = well.lines().next().unwrap();
     let cases = [
-        (off.repeat(3), None, None),
-        (
-            format!("{refused}{}", rest.split_once('\n').unwrap().1),
-            None,
-            None,
-        ),
+        (format!("{page}\n@200\n{}", off.repeat(3)), None, None),
+        (refused, None, None),
         (well.replace("\"version\"", "\"release\""), None, None),
         (well.clone(), Some(with_user), None),
         (well, None, Some(with_certificate)),
