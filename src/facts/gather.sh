@@ -240,6 +240,7 @@ log_dir_in_use() {
 }
 
 old_requests() {
+  has awk || return 1
   method=$(printf '\022(\006DELETE|\004POST|\004QGET|\004SYNC)\032')
   put=$(printf '\022\003PUT\032')
   printf '%s' "$segments" | while IFS= read -r segment; do
@@ -250,22 +251,29 @@ old_requests() {
       limit 30 grep -zaobE -e "($method|$put)((.|..)/1)?|/0/version" -- "$segment" 2>/dev/null
       printf 'ended %d\0' $?
     } | tr '\000\n' '\n\001')
-    case $found in *"ended 0" | *"ended 1") ;; *) return 1 ;; esac
-    old_request line 8 '/0/version$'
-    old_request client 1 "$method|/1\$"
-    old_request set 1 '(PUT|POST).{2,3}/1$'
-    old_request gone 1 'DELETE.{2,3}/1$'
-    old_request any 1 "$method|$put"
+    case $found in *"ended 0") ;; *"ended 1") continue ;; *) return 1 ;; esac
+    printf '%s\n' "$found" | last_of_each_kind | while read -r kind at; do
+      from=$((at > 96 ? at - 96 : 0))
+      printf '%s %s\n' "$kind" "$(od -An -v -tx1 -j "$from" -N 192 -- "$segment" | tr -d ' \n')"
+    done
   done
 }
 
-# old_request KIND COUNT PATTERN: the last of the matches found in `segment` that are of this kind.
-old_request() {
-  printf '%s\n' "$found" | grep -aE -e "$3" | cut -d : -f 1 | grep -x '[0-9]*' | tail -n "$2" |
-    while read -r at; do
-      from=$((at > 96 ? at - 96 : 0))
-      printf '%s %s\n' "$1" "$(tail -c +$((from + 1)) -- "$segment" | head -c 192 | od -An -v -tx1 | tr -d ' \n')"
-    done
+# Kind and offset of the last matches of each kind. Not every awk knows how to repeat.
+last_of_each_kind() {
+  awk -F : -v method="$method" -v put="$put" '
+    function note(kind) { at[kind, ++count[kind]] = $1 }
+    function tell(kind, most) {
+      for (i = count[kind] > most ? count[kind] - most + 1 : 1; i <= count[kind]; i++) print kind, at[kind, i]
+    }
+    $1 !~ /^[0-9]+$/ { next }
+    /\/0\/version$/ { note("line") }
+    $0 ~ method || /\/1$/ { note("client") }
+    /(PUT|POST)..(.)?\/1$/ { note("set") }
+    /DELETE..(.)?\/1$/ { note("gone") }
+    $0 ~ method || $0 ~ put { note("any") }
+    END { tell("line", 8); tell("client", 1); tell("set", 1); tell("gone", 1); tell("any", 1) }
+  '
 }
 
 describe_binary() {
