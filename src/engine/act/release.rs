@@ -39,6 +39,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// Arguments: `bin_dir install_dir version`, then pairs of name and SHA-256. Prints the names that it copied.
 const KEEP: &str = concat!(
     sum!(),
+    include_str!("release/gently.sh"),
     r#"
 set -eu
 export LC_ALL=C
@@ -59,7 +60,7 @@ while [ $# -gt 1 ]; do
   if [ -f "$dir/$name" ] && [ "$(sum < "$dir/$name")" = "$want" ]; then continue; fi
   rm -f "$dir/.$name.runner."*
   tmp=$dir/.$name.runner.$$
-  cat < "$bin/$name" > "$tmp"
+  gently "$tmp" < "$bin/$name"
   got=$(sum < "$tmp")
   [ "$got" = "$want" ] || die "\`$bin/$name\` has SHA-256 $got, the plan expects $want"
   chown 0:0 "$tmp"
@@ -76,7 +77,11 @@ done
 ///
 /// Arguments: `install_dir version name sha256 way`: it comes on stdin if the way is `cat` or `gzip`, and from the
 /// address and port that follow if it is `neighbour`. A full disk or a torn upload leaves nothing.
-const UPLOAD: &str = concat!(sum!(), include_str!("release/upload.sh"));
+const UPLOAD: &str = concat!(
+    sum!(),
+    include_str!("release/gently.sh"),
+    include_str!("release/upload.sh")
+);
 
 /// Points `bin_dir` at a staged release, each binary by one rename.
 ///

@@ -13,7 +13,7 @@ tmp=$dir/.$name.runner.$$
 trap 'rm -f "$tmp"' EXIT
 trap 'exit 143' TERM HUP INT
 case $way in
-gzip) gzip -dc > "$tmp" ;;
+gzip) gzip -dc | gently "$tmp" ;;
 neighbour)
   # A shell that can open a connection; a host that drops packets is not waited for.
   command -v bash >/dev/null || die 'there is no bash'
@@ -23,9 +23,9 @@ neighbour)
     [ "$tries" -lt 3 ] || die "no connection to $6, port $7"
     sleep 0.2
   done
-  bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "%s\n" "$3" >&3 && cat <&3' bash "$6" "$7" "$name" > "$tmp"
+  bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "%s\n" "$3" >&3 && cat <&3' bash "$6" "$7" "$name" | gently "$tmp"
   ;;
-*) cat > "$tmp" ;;
+*) gently "$tmp" ;;
 esac
 got=$(sum < "$tmp")
 [ "$got" = "$want" ] || die "\`$name\` arrived with SHA-256 $got, expected $want"
