@@ -23,8 +23,12 @@ measure() {
         { cat "$work/lab.err" >&2; exit 1; }
     inventory=$(sed -n 's/.*runner status -i //p' "$work/lab")
     releases=${RUNNER_RELEASES:-$(dirname "$inventory")/releases}
+    # In the lab's network, where hosts are reached without a proxy's process each.
+    folder=$(dirname "$inventory")
+    namespace=$(sed -n 's/.*nsenter --net=\([^ ]*\) .*/\1/p' "$folder/ssh_config")
+    grep -v ProxyCommand "$folder/ssh_config" >"$work/ssh_config"
     begin=$(date +%s%3N)
-    BENCH_MARK=$work "$runner" upgrade --yes -q -i "$inventory" -e "releases.source=$releases" --to "$to" --max-clusters "$1" \
+    BENCH_MARK=$work nsenter --net="$namespace" "$runner" upgrade --ssh-config "$work/ssh_config" --yes -q -i "$inventory" -e "releases.source=$releases" --to "$to" --max-clusters "$1" \
         --acknowledge SINGLE_MEMBER --state-dir "$work/state" >"$work/out" 2>"$work/err" &
     run=$!
     python3 "$(dirname "$0")/memory.py" $run "BENCH_MARK=$work" >"$work/memory"
