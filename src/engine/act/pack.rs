@@ -58,14 +58,29 @@ pub enum Link {
 }
 
 impl Link {
-    /// From the rate that a probe printed, if it did.
-    pub fn of(rate: Option<u64>) -> Self {
-        match rate {
+    /// From the rate that a probe printed, if it did, on a machine where so many processes share a processor.
+    pub fn of(rate: Option<u64>, crowd: u64) -> Self {
+        match rate.map(|rate| rate.saturating_mul(crowd)) {
             Some(rate) if rate < DOUBTFUL => Self::Slow,
             Some(rate) if rate < SLOW => Self::Doubtful,
             _ => Self::Quick,
         }
     }
+}
+
+/// How many times as fast a probe might have come if this machine had nothing else to do: 1, or 2 where more than twice as
+/// many processes want to run as there are processors. Many hosts that are served at once make it so, and to pack as well
+/// would take longer still; the slowest links, where it saves most, are told all the same.
+pub fn crowd() -> u64 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::fs::read_to_string("/proc/loadavg").map_or(1, |said| crowd_of(&said, processors))
+}
+
+/// From what `/proc/loadavg` says: three averages, then how many of all processes run or want to.
+fn crowd_of(said: &str, processors: usize) -> u64 {
+    let running = said.split([' ', '/']).nth(3);
+    let running: usize = running.and_then(|word| word.parse().ok()).unwrap_or(0);
+    if running > 2 * processors { 2 } else { 1 }
 }
 
 /// The beginning of a file, as much as a probe sends; more for a second one.
@@ -186,12 +201,24 @@ mod tests {
 
     #[test]
     fn a_link_is_quick_doubtful_or_slow_by_its_rate() {
-        let links = [Some(10_000), Some(9_999), Some(4_000), Some(3_999), None].map(Link::of);
-        let doubtful = Link::Doubtful;
-        assert_eq!(
-            links,
-            [Link::Quick, doubtful, doubtful, Link::Slow, Link::Quick]
-        );
+        let rates = [Some(10_000), Some(9_999), Some(4_000), Some(3_999), None];
+        let (quick, doubtful, slow) = (Link::Quick, Link::Doubtful, Link::Slow);
+        let links = rates.map(|rate| Link::of(rate, 1));
+        assert_eq!(links, [quick, doubtful, doubtful, slow, quick]);
+        let crowded = [Some(5_000), Some(4_999), Some(2_500), Some(1_999)];
+        let links = crowded.map(|rate| Link::of(rate, 2));
+        assert_eq!(links, [quick, doubtful, doubtful, slow]);
+    }
+
+    #[test]
+    fn a_machine_is_crowded_with_more_than_two_processes_a_processor() {
+        for (said, crowd) in [
+            ("0.20 0.18 0.12 5/80 11206\n", 2),
+            ("9.20 8.18 7.12 4/80 11206\n", 1),
+            ("", 1),
+        ] {
+            assert_eq!(crowd_of(said, 2), crowd, "{said}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::backup::local;
 use super::super::digest::sum;
-use super::super::pack::{self, Link, probe};
+use super::super::pack::{self, Link, crowd, probe};
 use super::super::{Failure, Task};
 use super::pairs;
 use crate::etcd::Version;
@@ -71,11 +71,12 @@ pub(super) async fn lacking<'f>(
             .args([install_dir.to_owned(), version.to_string()])
             .args(pairs(files));
         look.input = Input::Bytes(sample.transpose()?.unwrap_or_default());
+        let before = crowd();
         let begun = Instant::now();
         let said = task.ask(look).await?.text();
         let whole = begun.elapsed();
         let rate = said.lines().find_map(|line| line.strip_prefix("rate="));
-        let link = Link::of(rate.and_then(|rate| rate.parse().ok()));
+        let link = Link::of(rate.and_then(|rate| rate.parse().ok()), before.max(crowd()));
         Ok::<_, Failure>((said, link, whole))
     };
     let (said, mut link, whole) = look(false).await?;
