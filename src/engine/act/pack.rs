@@ -27,6 +27,10 @@ const SLOW: u64 = 10_000;
 /// Bytes a millisecond from which a slow link may be a quick one beside a busy processor, here or there.
 const DOUBTFUL: u64 = 4_000;
 
+/// [`DOUBTFUL`] and [`SLOW`] beside a crowd: a probe might have come twice as fast, to pack as well would take longer still,
+/// and the slowest links, where it saves most, are told all the same.
+const CROWDED: (u64, u64) = (3_000, 5_000);
+
 /// Reads a probe from stdin and prints `rate=` with the bytes a millisecond at which it came. Prints nothing if a release
 /// had better not come packed whatever the rate: without gzip, and where nobody can tell, as a `date` that knows no
 /// nanoseconds prints a letter.
@@ -58,29 +62,28 @@ pub enum Link {
 }
 
 impl Link {
-    /// From the rate that a probe printed, if it did, on a machine where so many processes share a processor.
-    pub fn of(rate: Option<u64>, crowd: u64) -> Self {
-        match rate.map(|rate| rate.saturating_mul(crowd)) {
-            Some(rate) if rate < DOUBTFUL => Self::Slow,
-            Some(rate) if rate < SLOW => Self::Doubtful,
+    /// From the rate that a probe printed, if it did, and whether this machine was crowded.
+    pub fn of(rate: Option<u64>, crowded: bool) -> Self {
+        let (doubtful, slow) = if crowded { CROWDED } else { (DOUBTFUL, SLOW) };
+        match rate {
+            Some(rate) if rate < doubtful => Self::Slow,
+            Some(rate) if rate < slow => Self::Doubtful,
             _ => Self::Quick,
         }
     }
 }
 
-/// How many times as fast a probe might have come if this machine had nothing else to do: 1, or 2 where more than twice as
-/// many processes want to run as there are processors. Many hosts that are served at once make it so, and to pack as well
-/// would take longer still; the slowest links, where it saves most, are told all the same.
-pub fn crowd() -> u64 {
+/// Whether more than twice as many processes want to run here as there are processors, as when many hosts are served at
+/// once.
+pub fn is_crowded() -> bool {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::fs::read_to_string("/proc/loadavg").map_or(1, |said| crowd_of(&said, processors))
+    std::fs::read_to_string("/proc/loadavg").is_ok_and(|said| running(&said) > 2 * processors)
 }
 
-/// From what `/proc/loadavg` says: three averages, then how many of all processes run or want to.
-fn crowd_of(said: &str, processors: usize) -> u64 {
-    let running = said.split([' ', '/']).nth(3);
-    let running: usize = running.and_then(|word| word.parse().ok()).unwrap_or(0);
-    if running > 2 * processors { 2 } else { 1 }
+/// What `/proc/loadavg` says after its three averages: how many of all processes run or want to.
+fn running(said: &str) -> usize {
+    let word = said.split([' ', '/']).nth(3);
+    word.and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 /// The beginning of a file, as much as a probe sends; more for a second one.
@@ -203,22 +206,17 @@ mod tests {
     fn a_link_is_quick_doubtful_or_slow_by_its_rate() {
         let rates = [Some(10_000), Some(9_999), Some(4_000), Some(3_999), None];
         let (quick, doubtful, slow) = (Link::Quick, Link::Doubtful, Link::Slow);
-        let links = rates.map(|rate| Link::of(rate, 1));
+        let links = rates.map(|rate| Link::of(rate, false));
         assert_eq!(links, [quick, doubtful, doubtful, slow, quick]);
-        let crowded = [Some(5_000), Some(4_999), Some(2_500), Some(1_999)];
-        let links = crowded.map(|rate| Link::of(rate, 2));
-        assert_eq!(links, [quick, doubtful, doubtful, slow]);
+        let crowded = [Some(5_000), Some(4_999), Some(3_000), Some(2_999), None];
+        let links = crowded.map(|rate| Link::of(rate, true));
+        assert_eq!(links, [quick, doubtful, doubtful, slow, quick]);
     }
 
     #[test]
-    fn a_machine_is_crowded_with_more_than_two_processes_a_processor() {
-        for (said, crowd) in [
-            ("0.20 0.18 0.12 5/80 11206\n", 2),
-            ("9.20 8.18 7.12 4/80 11206\n", 1),
-            ("", 1),
-        ] {
-            assert_eq!(crowd_of(said, 2), crowd, "{said}");
-        }
+    fn the_running_processes_are_told_from_the_averages() {
+        assert_eq!(running("0.20 0.18 0.12 5/80 11206\n"), 5);
+        assert_eq!(running(""), 0);
     }
 
     #[test]

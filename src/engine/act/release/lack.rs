@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::backup::local;
 use super::super::digest::sum;
-use super::super::pack::{self, Link, crowd, probe};
+use super::super::pack::{self, Link, is_crowded, probe};
 use super::super::{Failure, Task};
 use super::pairs;
 use crate::etcd::Version;
@@ -71,12 +71,15 @@ pub(super) async fn lacking<'f>(
             .args([install_dir.to_owned(), version.to_string()])
             .args(pairs(files));
         look.input = Input::Bytes(sample.transpose()?.unwrap_or_default());
-        let before = crowd();
+        let was_crowded = is_crowded();
         let begun = Instant::now();
         let said = task.ask(look).await?.text();
         let whole = begun.elapsed();
         let rate = said.lines().find_map(|line| line.strip_prefix("rate="));
-        let link = Link::of(rate.and_then(|rate| rate.parse().ok()), before.max(crowd()));
+        let link = Link::of(
+            rate.and_then(|rate| rate.parse().ok()),
+            was_crowded || is_crowded(),
+        );
         Ok::<_, Failure>((said, link, whole))
     };
     let (said, mut link, whole) = look(false).await?;
