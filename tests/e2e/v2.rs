@@ -36,8 +36,10 @@ fn from_3_4_to_3_5_with_api_2_on_no_key_of_either_api_is_lost() {
 #[test]
 fn one_member_and_five_members_lose_no_key_either() {
     for members in [1, 5] {
-        let cluster = started(members, "3.4.23", "3.5.30", &["--enable-v2=true"]);
-        upgraded(&cluster, "3.5.30", 1);
+        for (from, to) in [("3.3.25", "3.4.23"), ("3.4.23", "3.5.30")] {
+            let cluster = started(members, from, to, &["--enable-v2=true"]);
+            upgraded(&cluster, to, 1);
+        }
     }
 }
 
