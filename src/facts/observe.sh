@@ -1,12 +1,16 @@
 # observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH: what the member on this host says. Etcdctl is asked all
 # questions at the same time: without quorum each takes its whole time-out.
 observe() {
-  url=${3%/} cacert=$4 cert=$5 key=$6
+  url=${3%/} cacert=$4 cert=$5 key=$6 version_page=''
   if [ "$7" != page ]; then
     etcdctl=$(find_etcdctl "$1" "$2")
     ! by_gateway "$7" || return 0
   fi
-  page=$(ask version page /version; printf x)
+  if [ -n "$version_page" ]; then
+    page=$(emit version 0 "$version_page"; printf x)
+  else
+    page=$(ask version page /version; printf x)
+  fi
   printf '%s' "${page%x}"
   # Curl's statuses, and ours for other tools. 7, refused: no process listens. 28, time is over: a process that does
   # not give this page, which needs neither raft nor disk, gives nothing. (124 is that of `timeout`.)
@@ -42,7 +46,8 @@ of_members() { of_member | beside ask members ctl member list -w json; }
 # other; each would cost an etcdctl that has to start and to dial. The answers go by the names of etcdctl's. False, and not
 # a byte printed, where the gateway is off or not there (before 3.4), where a user has to log in, where there is a client
 # certificate (the gateway takes none with a common name, and logs each), where curl is older than 7.52, and where the read
-# is refused: etcdctl says why. The read, which alone needs the quorum, comes last, for curl ends with what takes too long.
+# is refused: etcdctl says why, and `version_page` is set if that one came. The read, which alone needs the quorum, comes
+# last, for curl ends with what takes too long.
 by_gateway() {
   [ -z "${ETCDCTL_USER-}$cert" ] && [ -n "$etcdctl" ] && has curl || return 1
   # The key `health`, as `endpoint health` does; or the first of all keys, for which a user needs every right.
@@ -53,9 +58,8 @@ by_gateway() {
     "$url/v3/cluster/member/list" "$url/v3/kv/range" 2>/dev/null </dev/null)
   curl_status=$?
   take_page
-  page=$body
   case $code in
-  200) ;;
+  200) version_page=$body ;;
   000)
     # As of the page alone: nobody listens, or time is over.
     case $curl_status in 7 | 28) emit version $curl_status '' ;; *) return 1 ;; esac
@@ -75,7 +79,7 @@ by_gateway() {
   000) healthy='false,"error":"no answer to a read in time"' ;;
   *) return 1 ;;
   esac
-  emit version 0 "$page"
+  emit version 0 "$version_page"
   emit etcdctl 0 "$etcdctl"
   emit status 0 "[{\"Status\":$status}]"
   emit health 0 "[{\"endpoint\":\"\",\"health\":$healthy}]"
