@@ -6,10 +6,9 @@
 set -eu
 
 clusters=${1:-12} members=${2:-3} at_once=${3:-4} from=${4:-3.4.23} to=${5:-3.5.16}
-runner=${RUNNER:-$(dirname "$0")/../target/release/runner}
-work=$(mktemp -d)
-trap '"$runner" rehearse --destroy >/dev/null 2>&1 || :; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=benches/lib.sh
+. "$here/lib.sh"
 
 cluster=0
 while [ $cluster -lt "$clusters" ]; do
@@ -19,22 +18,18 @@ while [ $cluster -lt "$clusters" ]; do
 done >"$work/shape.toml"
 
 measure() {
-    "$runner" rehearse --keep -i "$work/shape.toml" --from "$from" --to "$from" >"$work/lab" 2>"$work/lab.err" ||
-        { cat "$work/lab.err" >&2; exit 1; }
-    inventory=$(sed -n 's/.*runner status -i //p' "$work/lab")
-    releases=${RUNNER_RELEASES:-$(dirname "$inventory")/releases}
-    # In the lab's network, where hosts are reached without a proxy's process each.
-    folder=$(dirname "$inventory")
-    namespace=$(sed -n 's/.*nsenter --net=\([^ ]*\) .*/\1/p' "$folder/ssh_config")
-    grep -v ProxyCommand "$folder/ssh_config" >"$work/ssh_config"
-    begin=$(date +%s%3N)
-    BENCH_MARK=$work nsenter --net="$namespace" "$runner" upgrade --ssh-config "$work/ssh_config" --yes -q -i "$inventory" -e "releases.source=$releases" --to "$to" --max-clusters "$1" \
+    lab "$from" -i "$work/shape.toml"
+    begin=$(now)
+    # A process of its own, whose memory is looked at. `namespace` and the others are of the lab.
+    # shellcheck disable=SC2154
+    BENCH_MARK=$work nsenter --net="$namespace" "$runner" upgrade --ssh-config "$config" --yes -q -i "$inventory" \
+        -e "releases.source=$releases" --to "$to" --max-clusters "$1" \
         --acknowledge SINGLE_MEMBER --state-dir "$work/state" >"$work/out" 2>"$work/err" &
     run=$!
-    python3 "$(dirname "$0")/memory.py" $run "BENCH_MARK=$work" >"$work/memory"
+    python3 "$here/memory.py" $run "BENCH_MARK=$work" >"$work/memory"
     wait $run || { cat "$work/out" "$work/err" >&2; exit 1; }
-    took=$(($(date +%s%3N) - begin))
-    "$runner" rehearse --destroy >/dev/null 2>&1
+    took=$(($(now) - begin))
+    gone
     read -r own ssh number <"$work/memory"
     printf '%d clusters of %d, %d at once: %d ms; runner held %d MiB, its up to %d children %d MiB\n' \
         "$clusters" "$members" "$1" $took "$own" "$number" "$ssh"
