@@ -7,6 +7,7 @@ use runner::lab::writer::Writer;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Cluster;
+use crate::common::follow::{Run, When};
 use crate::common::look::{answers, await_host, await_true, litter, unit_state};
 use crate::common::run::{
     Ran, assert_untouched, begin, command, files, finish, installed, outcome, runner, running,
@@ -63,16 +64,23 @@ fn a_full_install_disk_ends_the_run_before_any_member_is_touched_and_leaves_no_p
     gets_home(&cluster);
 }
 
+/// Kills an upgrade as soon as it tells that its first member is stopped, and returns that member's host.
+#[track_caller]
+fn killed_after_a_stop(cluster: &Cluster) -> String {
+    let args = ["upgrade", "--yes", "--output", "json"];
+    let mut run = Run::begin(command(cluster, &cluster.inventory, &args));
+    let stopped = run.until(When::Done("stop_unit"));
+    run.kill();
+    let told = run.finish();
+    assert_eq!(told.status, None, "{}", told.err);
+    stopped.unwrap_or_else(|| panic!("no member was stopped:\n{}", told.err))
+}
+
 #[test]
 fn a_runner_that_is_killed_right_after_a_stop_is_followed_by_an_upgrade_that_completes() {
     let cluster = Cluster::start(3, "3.4.23", NEW);
     let writer = Writer::start(cluster.lab.network(), &cluster.endpoints).unwrap();
-    let mut run = begin(&cluster, &["upgrade", "--yes"]);
-    let stopped = await_host(&cluster, "no member was stopped", |host| {
-        unit_state(&cluster, host) != "active"
-    });
-    signal(&run, Signal::KILL);
-    run.wait().unwrap();
+    let stopped = killed_after_a_stop(&cluster);
     writer.await_more(20).unwrap();
     let ran = gets_home(&cluster);
     assert!(!ran.err.contains("nothing to do"), "{ran:?}");
@@ -83,12 +91,7 @@ fn a_runner_that_is_killed_right_after_a_stop_is_followed_by_an_upgrade_that_com
 #[test]
 fn the_only_member_that_a_killed_runner_left_stopped_is_started_backed_up_and_upgraded() {
     let cluster = Cluster::start(1, "3.4.23", NEW);
-    let mut run = begin(&cluster, &["upgrade", "--yes"]);
-    await_host(&cluster, "no member was stopped", |host| {
-        unit_state(&cluster, host) != "active"
-    });
-    signal(&run, Signal::KILL);
-    run.wait().unwrap();
+    killed_after_a_stop(&cluster);
     gets_home(&cluster);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use runner::lab::cluster::{self, Install, Layout};
 use runner::lab::releases as found;
@@ -11,6 +11,7 @@ use runner::lab::{ClusterShape, MemberShape, Shape, Wanted};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::common::look::await_true;
 use crate::common::run::{Ran, begin, finish, installed, runner, running};
 use crate::common::{Cluster, boot, releases, version};
 
@@ -307,15 +308,6 @@ fn after_a_failure_or_ctrl_c_no_further_cluster_begins_and_the_next_upgrade_does
     let rest = runner(&fleet, &["upgrade", "--yes", "--max-clusters", "3"]).ends_with(0);
     assert!(rest.out.contains("3 of 3 clusters done"), "{}", rest.out);
     assert_all_run(&fleet, &fleet.shape.hosts(), NEW);
-}
-
-#[track_caller]
-fn await_true(what: &str, condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(120), "{what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Asks a run to stop while the first cluster's member is in hand.

@@ -1,12 +1,11 @@
 //! The main job: a cluster is upgraded member by member under a client that writes all the while.
 
-use std::time::{Duration, Instant};
-
 use runner::lab::cluster::Layout;
 use runner::lab::writer::Writer;
 use runner::lab::{Lab, Shape};
 
 use crate::common::Cluster;
+use crate::common::look::await_true;
 use crate::common::run::{
     assert_untouched, begin, files, finish, installed, runner, running, state_dir,
 };
@@ -261,16 +260,4 @@ fn started(lab: &Lab, host: &str) -> String {
 fn answers(lab: &Lab, host: &str) -> bool {
     lab.sh(host, "curl -fsS http://127.0.0.1:2379/version")
         .is_ok()
-}
-
-#[track_caller]
-fn await_true(what: &str, condition: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(
-            begin.elapsed() < Duration::from_secs(120),
-            "waited too long: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -1,6 +1,6 @@
 //! What strikes an upgrade, and when.
 
-use std::fmt;
+use crate::common::follow::When;
 
 /// What strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,30 +76,6 @@ pub enum Bad {
     NeverHealthy,
     /// It is well for 20 s, then it ends; the run waits longer.
     DiesLater,
-}
-
-/// When it strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Before the run begins.
-    Before,
-    /// When the first step of this kind begins.
-    Begun(&'static str),
-    /// When the first step of this kind tells how far it got.
-    Underway(&'static str),
-    /// When the first step of this kind has ended.
-    Done(&'static str),
-}
-
-impl fmt::Display for When {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Before => f.write_str("whole run"),
-            Self::Begun(step) => write!(f, "{step} begins"),
-            Self::Underway(step) => write!(f, "{step} under way"),
-            Self::Done(step) => write!(f, "{step} ended"),
-        }
-    }
 }
 
 /// A fault at a time, and how the run may end.

@@ -9,7 +9,6 @@
 
 mod bench;
 mod cases;
-mod follow;
 mod strike;
 mod table;
 mod trial;

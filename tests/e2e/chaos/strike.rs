@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::NEW;
 use super::bench::Bench;
 use super::cases::{Bad, Case, Disk, Fault, Whose};
-use super::follow::Run;
+use crate::common::follow::{Run, When};
 
 /// sshd must be started again although nobody can log in: the host waits for this file.
 const HEAL: &str = "/etc/chaos-heal";
@@ -47,8 +47,7 @@ pub fn prepare(bench: &Bench, case: &Case) {
         }),
         _ => {}
     }
-    let is_slow = matches!(case.fault, Fault::SlowLinks)
-        || matches!(case.when, super::cases::When::Underway(_));
+    let is_slow = matches!(case.fault, Fault::SlowLinks) || matches!(case.when, When::Underway(_));
     if is_slow {
         for host in &hosts {
             lab.slow_link(host, "20mbit").unwrap();

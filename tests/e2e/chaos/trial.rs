@@ -6,12 +6,12 @@ use runner::lab::Cancel;
 use serde_json::Value;
 
 use super::bench::Bench;
-use super::cases::{Case, Fault, When};
-use super::follow::{Run, Told};
+use super::cases::{Case, Fault};
 use super::strike::{heal, prepare, strike};
 use super::table::Row;
 use super::watch::Watch;
 use super::{NEW, OLD};
+use crate::common::follow::{Run, Told, When};
 use crate::common::look::{answers, await_true, litter, logins};
 use crate::common::run::{installed, running};
 

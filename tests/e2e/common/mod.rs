@@ -1,6 +1,7 @@
 //! What every end-to-end test starts with: a lab, a cluster, and their end whatever happens.
 
 pub mod chance;
+pub mod follow;
 pub mod look;
 pub mod run;
 

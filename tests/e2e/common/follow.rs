@@ -1,6 +1,7 @@
 //! A run of the binary, followed by its events while it goes on.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,7 +10,29 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::cases::When;
+/// A time in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Before it begins.
+    Before,
+    /// When the first step of this kind begins.
+    Begun(&'static str),
+    /// When the first step of this kind tells how far it got.
+    Underway(&'static str),
+    /// When the first step of this kind has ended.
+    Done(&'static str),
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before => f.write_str("whole run"),
+            Self::Begun(step) => write!(f, "{step} begins"),
+            Self::Underway(step) => write!(f, "{step} under way"),
+            Self::Done(step) => write!(f, "{step} ended"),
+        }
+    }
+}
 
 /// The longest that any run may take: all its steps have 30 s, a lost host is waited for twice.
 const LONGEST: Duration = Duration::from_secs(600);
