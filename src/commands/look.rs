@@ -107,7 +107,7 @@ pub struct Looked {
     is_late: bool,
 }
 
-/// As [`look`], and beside it whether another run holds the cluster's lock. Where a host cannot be asked, nothing is
+/// As [`look`], and whether another run holds the cluster's lock. Where a host cannot be asked, nothing is
 /// waited for that only the lock needs.
 ///
 /// # Errors
@@ -151,7 +151,18 @@ async fn beside_lock(
     answering: impl Future<Output = Result<Answers>>,
 ) -> Result<Looked> {
     let since = Instant::now();
-    let locking = locking(session, cluster, lock);
+    if lock == LockUse::See {
+        let answers = answering.await?;
+        let taken = seen(session, cluster, &answers).await?;
+        return Ok(Looked {
+            answers,
+            taken,
+            since,
+            is_locked: false,
+            is_late: false,
+        });
+    }
+    let locking = locking(session, cluster);
     tokio::pin!(answering, locking);
     let mut locked = None;
     let answers = loop {
@@ -175,7 +186,22 @@ async fn beside_lock(
     })
 }
 
-/// What came of taking a lock, or of looking at it.
+/// The lock of another run. Hosts are asked for it only if one of them has a file of some lock.
+async fn seen(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    answers: &Answers,
+) -> Result<Option<Taken>> {
+    let mut known = answers.values().flatten();
+    if !known.any(|facts| facts.has_locks) {
+        return Ok(None);
+    }
+    let own = &session.context.run;
+    let look = lock::look(&*session.transport, cluster, own, session.look_deadline());
+    session.or_interrupt(look).await
+}
+
+/// What came of taking a lock.
 #[derive(Default)]
 struct Locked {
     taken: Option<Taken>,
@@ -184,14 +210,8 @@ struct Locked {
 }
 
 /// A host that gives no lock is told of when it is needed.
-async fn locking(session: &Session<'_>, cluster: &Cluster, lock: LockUse) -> Locked {
+async fn locking(session: &Session<'_>, cluster: &Cluster) -> Locked {
     let mut locked = Locked::default();
-    if lock == LockUse::See {
-        let own = &session.context.run;
-        let seen = lock::look(&*session.transport, cluster, own, session.look_deadline());
-        locked.taken = seen.await;
-        return locked;
-    }
     let transport: Arc<dyn Transport> = session.transport.clone();
     match session.locks.take(&transport, cluster).await {
         Ok(is_late) => {

@@ -2,9 +2,15 @@
 # host. Hashing and the member's answers take the most time, so they run beside each other.
 gather() {
   url=${3%/} cacert=$4 cert=$5 key=$6
-  describe "$@" | beside observe "$1" "$2" "$3" "$4" "$5" "$6" full
+  describe "$@" | beside describe_member "$@"
   # Last, because it is compared with the control machine's clock when the answer arrives.
   frame clock date '+%s %N'
+}
+
+describe_member() {
+  data_dir=$7 head_code=
+  observe "$1" "$2" "$3" "$4" "$5" "$6" full "$url/v2/keys/"
+  describe_v2
 }
 
 describe() {
@@ -13,25 +19,32 @@ describe() {
   versions=$1
   shift
   frame user id -u
-  frame host uname -n
-  frame arch uname -m
+  # The name has no blanks.
+  names=$(uname -nm)
+  emit host 0 "${names%% *}"
+  emit arch 0 "${names##* }"
   emit tools 0 "$(tools)"
+  # Who holds one is asked only where there is any.
+  locks=
+  for lock in /run/runner/*.lock; do [ ! -e "$lock" ] || locks=some; done
+  emit locks 0 "$locks"
   describe_unit
   emit data 0 "$(describe_data)"
-  describe_v2
   describe_disks
   for file in "$@" "$(config_in_effect)"; do
     describe_file "$file"
   done
   describe_binaries
   describe_log
+  describe_v2_by_tool
 }
 
 # The configuration file that the process, or else the unit, was told of.
 config_in_effect() {
+  case $argv$shown in *-config-file*) ;; *) return 0 ;; esac
   {
     if [ "$pid" -gt 0 ]; then
-      nul_lines "/proc/$pid/cmdline"
+      printf '%s\n' "$argv"
     else
       printf '%s\n' "$shown" | sed -n 's/^ExecStart=.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | tr ' ' '\n'
     fi
@@ -50,26 +63,38 @@ describe_unit() {
   shown=$(ask unit limit 10 systemctl show --no-pager -p LoadState -p ActiveState -p SubState -p Type -p FragmentPath \
     -p DropInPaths -p ExecStart -p Environment -p EnvironmentFiles -p User -p MainPID -p NRestarts \
     -p TimeoutStartUSec -p TimeoutStopUSec -p UnitFileState -p NeedDaemonReload -- "$unit"; printf x)
-  printf '%s' "${shown%x}"
-  pid=$(printf '%s' "$shown" | sed -n 's/^MainPID=\([0-9]\{1,\}\)$/\1/p' | head -n 1)
-  if [ "${pid:-0}" -gt 0 ] && [ -r "/proc/$pid/cmdline" ]; then
-    frame process.argv nul_lines "/proc/$pid/cmdline"
-    frame process.env etcd_variables "/proc/$pid/environ"
+  shown=${shown%x} pid=0 argv='' open_files=''
+  printf '%s' "$shown"
+  case $shown in *"${newline}MainPID="*) pid=${shown#*"${newline}MainPID="} pid=${pid%%"$newline"*} ;; esac
+  case $pid in '' | *[!0-9]*) pid=0 ;; esac
+  if [ "$pid" -gt 0 ] && [ -r "/proc/$pid/cmdline" ]; then
+    argv=$(nul_lines "/proc/$pid/cmdline" 2>/dev/null)
+    emit process.argv 0 "$argv"
+    emit_etcd_lines process.env "$(nul_lines "/proc/$pid/environ" 2>/dev/null)"
+    # Database and logs, each after the number of its descriptor: where the data are, whatever flags, variables and
+    # files say.
+    open_files=$(ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* \([0-9]*\) -> \(/.*/member/snap/db\)$|\1 \2|p
+      s|.* \([0-9]*\) -> \(/.*/[0-9a-f]*-[0-9a-f]*\.wal\)$|\1 \2|p')
   else
     pid=0
   fi
-  frame unit.env environment_files "$shown"
+  case $shown in
+  *"${newline}EnvironmentFiles="*) frame unit.env environment_files "$shown" ;;
+  *) emit unit.env 0 '' ;;
+  esac
   # What was put into systemd itself, every unit gets.
-  frame manager.env manager_variables
+  emit_etcd_lines manager.env "$(limit 10 systemctl show-environment 2>/dev/null </dev/null)"
 }
 
 # Words that end in NUL as lines; a newline inside a word becomes the byte 1.
 nul_lines() { tr '\000\n' '\n\001' <"$1"; }
 
 # Only etcd's variables leave the host.
-etcd_variables() { nul_lines "$1" | grep '^ETCD_'; }
-
-manager_variables() { limit 10 systemctl show-environment | grep '^ETCD_'; }
+emit_etcd_lines() {
+  etcd_lines=
+  case $newline$2 in *"${newline}ETCD_"*) etcd_lines=$(printf '%s\n' "$2" | grep '^ETCD_') ;; esac
+  emit "$1" 0 "$etcd_lines"
+}
 
 # The variables of the unit's environment files, in their order, as systemd would read them at the next start.
 environment_files() {
@@ -85,35 +110,45 @@ describe_data() {
   [ -n "$in_use" ] && [ "$in_use" = "$real" ] && in_use=$data_dir
   echo "in_use=$in_use"
   [ -d "$data_dir" ] || return 0
-  stat -c 'mode=%a' -- "$data_dir"
-  stat -c 'owner=%U:%G' -- "$data_dir"
   [ -d "$data_dir/member/wal" ] && echo exists=1
-  [ -f "$data_dir/member/snap/db" ] && stat -c 'db=%s' -- "$data_dir/member/snap/db"
-  echo "wal=$(total "$data_dir"/member/wal/*)"
+  set -- "$data_dir" "$data_dir"/member/wal/*
+  [ ! -f "$data_dir/member/snap/db" ] || set -- "$@" "$data_dir/member/snap/db"
   for snap in "$data_dir"/member/snap/*.snap; do
     newest_snap=$snap
   done
-  [ -f "$newest_snap" ] && stat -c "snap=${newest_snap##*/} %s" -- "$newest_snap"
-  true
+  [ ! -f "$newest_snap" ] || set -- "$@" "$newest_snap"
+  stat -c '%a %U:%G %s %n' -- "$@" 2>/dev/null | {
+    wal=0
+    while read -r mode owner size path; do
+      case $path in
+      "$data_dir") printf 'mode=%s\nowner=%s\n' "$mode" "$owner" ;;
+      "$data_dir/member/wal/"*) wal=$((wal + size)) ;;
+      "$data_dir/member/snap/db") echo "db=$size" ;;
+      *) echo "snap=${path##*/} $size" ;;
+      esac
+    done
+    echo "wal=$wal"
+  }
 }
 
 # Whether the v2 store has keys: a read of the member's own copy, which leaves no entry in the log. Where API 2 is not
-# served, the newest raft snapshot has the store as JSON, the keys of clients below `/1`; and etcdutl 3.5.18 and later
-# looks into the data folder. The root with all its values can be large.
+# served, the newest raft snapshot has the store as JSON, the keys of clients below `/1`. The root with all its values can
+# be large.
 describe_v2() {
-  listing=$(page '/v2/keys/?recursive=false' 2>/dev/null </dev/null | head -c 400)
+  # The gateway's curl has asked for the head of that page, too.
+  if [ "$head_code" = 404 ]; then
+    listing='404 page not found'
+  else
+    listing=$(page '/v2/keys/?recursive=false' 2>/dev/null </dev/null | head -c 400)
+  fi
   emit v2.keys 0 "$listing"
   case $listing in
   '{'*)
     # Anybody may ask this. 2.0 has no users and says that there is no such page.
     emit v2.users 0 "$(page /v2/auth/enable 2>/dev/null </dev/null | head -c 400)"
-    return 0
     ;;
+  *) [ ! -r "$data_dir/member/snap" ] || emit v2.snap 0 "$(v2_in_snapshot)" ;;
   esac
-  [ ! -r "$data_dir/member/snap" ] || emit v2.snap 0 "$(v2_in_snapshot)"
-  [ -x "$bin_dir/etcdutl" ] && [ -d "$data_dir/member/snap" ] || return 0
-  v2_check=$(limit 20 "$bin_dir/etcdutl" check v2store --data-dir "$data_dir" 2>&1 </dev/null)
-  emit v2.check $? "$(printf '%s' "$v2_check" | tail -c 400)"
 }
 
 v2_in_snapshot() {
@@ -125,37 +160,36 @@ v2_in_snapshot() {
   fi
 }
 
-# The folder of the database or, in 2.x, the log that the process holds open: whatever flags, variables and files say.
+# The folder of the database or, in 2.x, the log that the process holds open.
 data_dir_in_use() {
-  [ "$pid" -gt 0 ] || return 0
-  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/member/snap/db$|\1|p
-    s|.* -> \(/.*\)/member/wal/[0-9a-f-]*\.wal$|\1|p' | head -n 1
-}
-
-total() {
-  sum=0
-  for size in $(stat -c %s -- "$@" 2>/dev/null); do
-    sum=$((sum + size))
-  done
-  echo "$sum"
+  case $open_files$newline in
+  */member/snap/db"$newline"*) in_use=${open_files%%/member/snap/db*} ;;
+  */member/wal/*) in_use=${open_files%%/member/wal/*} ;;
+  *) return 0 ;;
+  esac
+  in_use=${in_use##*"$newline"}
+  printf '%s' "${in_use#* }"
 }
 
 # Space where the folders are, or would be: one frame each.
 describe_disks() {
-  disks=$(limit 10 df -Pk -- "$(there "$data_dir")" "$(there "$install_dir")" "$(there "$backup_dir")" \
-    "$(there "$bin_dir")" 2>/dev/null </dev/null)
+  set --
+  for folder in "$data_dir" "$install_dir" "$backup_dir" "$bin_dir"; do
+    there "$folder"
+    set -- "$@" "$there"
+  done
+  disks=$(limit 10 df -Pk -- "$@" 2>/dev/null </dev/null)
   disks_status=$?
-  printf '%s\n' "$disks" | {
-    IFS= read -r head
-    for name in data_dir install_dir backup_dir bin_dir; do
-      # One that df cannot tell has no line.
-      [ $disks_status = 0 ] && IFS= read -r line || line=
-      emit "disk.$name" $disks_status "$head$newline$line"
-    done
-  }
+  head=${disks%%"$newline"*}
+  for name in data_dir install_dir backup_dir bin_dir; do
+    disks=${disks#*"$newline"}
+    # One that df cannot tell has no line.
+    [ $disks_status = 0 ] && line=${disks%%"$newline"*} || line=
+    emit "disk.$name" $disks_status "$head$newline$line"
+  done
 }
 
-# The path, or the nearest folder above it that there is.
+# Sets `there`: the path, or the nearest folder above it that there is.
 there() {
   there=$1
   while [ ! -e "$there" ]; do
@@ -165,7 +199,6 @@ there() {
     esac
     [ -n "$there" ] || there=/
   done
-  printf '%s' "$there"
 }
 
 # Frames file.meta (mode, owner, size, path) and file.text for a file that is there.
@@ -178,11 +211,14 @@ describe_file() {
 
 # Frames binary/NAME and staged/VERSION/NAME hold the file that the path leads to; each such file is hashed once.
 describe_binaries() {
-  targets=
-  here=
+  names='' here=''
+  set --
   for name in etcd etcdctl etcdutl; do
     [ -f "$bin_dir/$name" ] || continue
-    describe_binary "binary/$name" "$bin_dir/$name"
+    names="$names binary/$name"
+    set -- "$@" "$bin_dir/$name"
+    # Nobody asks for etcdutl's: it does not tell what a host can do.
+    [ "$name" != etcdutl ] || continue
     said=$(tool_version "$bin_dir/$name" "$name")
     emit "version/$name" 0 "$said"
     [ "$name" = etcd ] && here=$(printf '%s\n' "$said" | sed -n 's/^etcd [Vv]ersion:\{0,1\} *//p' | head -n 1)
@@ -192,9 +228,18 @@ describe_binaries() {
   [ "$pid" -gt 0 ] || versions="$versions $(kept)"
   for version in $versions $here; do
     for name in etcd etcdctl etcdutl; do
-      [ -f "$install_dir/$version/$name" ] &&
-        describe_binary "staged/$version/$name" "$install_dir/$version/$name"
+      [ -f "$install_dir/$version/$name" ] || continue
+      names="$names staged/$version/$name"
+      set -- "$@" "$install_dir/$version/$name"
     done
+  done
+  targets='' resolved=''
+  # Not every readlink takes more than one path.
+  [ $# = 0 ] || resolved=$(readlink -f -- "$@" 2>/dev/null) || resolved=$(for path; do readlink -f -- "$path"; done)
+  for name in $names; do
+    target=${resolved%%"$newline"*} resolved=${resolved#*"$newline"}
+    emit "$name" 0 "$target"
+    case "$newline$targets" in *"$newline$target$newline"*) ;; *) targets=$targets$target$newline ;; esac
   done
   frame sha256 digests
 }
@@ -212,51 +257,80 @@ kept() {
 # probes left; `set` and `gone`, what clients wrote and deleted; `any`. Only releases that care are
 # asked.
 describe_log() {
+  requests=unknown
   case $installed in 3.[456].*) ;; *) return 0 ;; esac
-  log_dir=$(log_dir_in_use)
-  newest=$(newest_index)
-  segments=
-  for segment in "${log_dir:-$data_dir/member/wal}"/*-*.wal; do
-    first=${segment##*-}
-    # Both are sixteen hexadecimal digits, which sort as text.
-    if ! expr "x${first%.wal}" '>' "x$newest" >/dev/null; then segments=; fi
-    segments=$segments$segment$newline
-  done
-  frame log.old old_requests
-}
-
-newest_index() {
-  found_index=0000000000000000
+  log_dir=$data_dir/member/wal
+  case $open_files in
+  *.wal*)
+    log_dir=${open_files%%.wal*}
+    log_dir=${log_dir##*"$newline"} log_dir=${log_dir%/*}
+    log_dir=${log_dir#* }
+    ;;
+  esac
+  newest=0000000000000000
   for found_snap in "$data_dir"/member/snap/*-*.snap; do
     found_snap=${found_snap##*-}
-    case $found_snap in [0-9a-f]*.snap) found_index=${found_snap%.snap} ;; esac
+    case $found_snap in [0-9a-f]*.snap) newest=${found_snap%.snap} ;; esac
   done
-  echo "$found_index"
+  segments=
+  for segment in "$log_dir"/*-*.wal; do
+    first=${segment##*-}
+    # Both are sixteen hexadecimal digits, which sort as text.
+    if [ -n "$segments" ] && ! expr "x${first%.wal}" '>' "x$newest" >/dev/null; then segments=; fi
+    segments=$segments$segment$newline
+  done
+  requests=$(old_requests 2>/dev/null </dev/null)
+  requests_status=$?
+  emit log.old $requests_status "$requests"
+  [ $requests_status = 0 ] || requests=unknown
 }
 
-log_dir_in_use() {
-  [ "$pid" -gt 0 ] || return 0
-  ls -l "/proc/$pid/fd" 2>/dev/null | sed -n 's|.* -> \(/.*\)/[0-9a-f]*-[0-9a-f]*\.wal$|\1|p' | head -n 1
+# From 3.5.18 on etcdutl looks into the data folder for keys of API 2, which costs the reading of all of it. It is asked
+# only where a raft snapshot and the log do not tell: clients wrote or deleted keys, or the log cannot be read.
+describe_v2_by_tool() {
+  [ -x "$bin_dir/etcdutl" ] && [ -d "$data_dir/member/snap" ] || return 0
+  case $newline$requests in *"$newline"set\ * | *"$newline"gone\ * | *unknown) ;; *) return 0 ;; esac
+  v2_check=$(limit 20 "$bin_dir/etcdutl" check v2store --data-dir "$data_dir" 2>&1 </dev/null)
+  emit v2.check $? "$(printf '%s' "$v2_check" | tail -c 400)"
 }
 
 old_requests() {
   has awk || return 1
   method=$(printf '\022(\006DELETE|\004POST|\004QGET|\004SYNC)\032')
   put=$(printf '\022\003PUT\032')
-  printf '%s' "$segments" | while IFS= read -r segment; do
+  set -f
+  IFS=$newline
+  # shellcheck disable=SC2086 # one word a line
+  set -- $segments
+  unset IFS
+  for segment in "$@"; do
     [ -f "$segment" ] || return 1
-    # A segment has 64 MB, most of them zeros as a rule, so it is searched once: lines of offset and match. Lines end with
-    # NUL for grep, as paths of ten bytes have a newline before them.
+    # It is searched once: lines of offset and match. Lines end with NUL for grep, as paths of ten bytes have a newline
+    # before them.
+    find_end "$segment"
     found=$({
-      limit 30 grep -zaobE -e "($method|$put)((.|..)/1)?|/0/version" -- "$segment" 2>/dev/null
+      { head -c "${end:-1000000000}" -- "$segment" || printf 'unread\0' >&3; } 2>/dev/null |
+        limit 30 grep -zaobE -e "($method|$put)((.|..)/1)?|/0/version" 2>/dev/null
       printf 'ended %d\0' $?
-    } | tr '\000\n' '\n\001')
-    case $found in *"ended 0") ;; *"ended 1") continue ;; *) return 1 ;; esac
+    } 3>&1 | tr '\000\n' '\n\001')
+    case $found in *unread*) return 1 ;; *"ended 0") ;; *"ended 1") continue ;; *) return 1 ;; esac
     printf '%s\n' "$found" | last_of_each_kind | while read -r kind at; do
       from=$((at > 96 ? at - 96 : 0))
-      printf '%s %s\n' "$kind" "$(od -An -v -tx1 -j "$from" -N 192 -- "$segment" | tr -d ' \n')"
+      # shellcheck disable=SC2046 # joins the words
+      printf '%s' "$kind " $(od -An -v -tx1 -j "$from" -N 192 -- "$segment") "$newline"
     done
   done
+}
+
+# Sets `end` to where the process writes next in a segment; empty where nobody knows. Behind it are zeros alone: etcd
+# allocates 64 MB ahead, which take long to search.
+find_end() {
+  end=
+  case $open_files$newline in *" $1$newline"*) ;; *) return 0 ;; esac
+  fd=${open_files%%" $1"*}
+  read -r _ end <"/proc/$pid/fdinfo/${fd##*"$newline"}"
+  case $end in '' | *[!0-9]*) end=0 ;; esac
+  [ "$end" -gt 0 ] && cmp -s -i "$end:0" -n 4096 -- "$1" /dev/zero || end=
 }
 
 # Kind and offset of the last matches of each kind. Not every awk knows how to repeat.
@@ -274,12 +348,6 @@ last_of_each_kind() {
     $0 ~ method || $0 ~ put { note("any") }
     END { tell("line", 8); tell("client", 1); tell("set", 1); tell("gone", 1); tell("any", 1) }
   '
-}
-
-describe_binary() {
-  target=$(readlink -f -- "$2")
-  emit "$1" 0 "$target"
-  case "$newline$targets" in *"$newline$target$newline"*) ;; *) targets=$targets$target$newline ;; esac
 }
 
 tool_version() {

@@ -32,6 +32,7 @@ pub fn host_facts(frames: &Frames, host: &Host, arrived_ms: i64) -> Result<HostF
             .lines()
             .map(str::to_owned)
             .collect(),
+        has_locks: !frames.need("locks")?.text().is_empty(),
         unit: unit(frames)?,
         data: DataFacts {
             v2_keys: v2::keys(frames, data.snap.map_or(0, |snap| snap.index)),

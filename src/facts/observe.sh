@@ -1,10 +1,11 @@
-# observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH: what the member on this host says. Etcdctl is asked all
-# questions at the same time: without quorum each takes its whole time-out.
+# observe BIN_DIR INSTALL_DIR CLIENT_URL CACERT CERT KEY DEPTH [HEAD]: what the member on this host says. Etcdctl is asked
+# all questions at the same time: without quorum each takes its whole time-out. HEAD is a page of which `head_code` tells
+# whether there is one, if the gateway answers.
 observe() {
   url=${3%/} cacert=$4 cert=$5 key=$6 version_page=''
   if [ "$7" != page ]; then
     etcdctl=$(find_etcdctl "$1" "$2")
-    ! by_gateway "$7" || return 0
+    ! by_gateway "$7" "${8-}" || return 0
   fi
   if [ -n "$version_page" ]; then
     page=$(emit version 0 "$version_page"; printf x)
@@ -42,7 +43,7 @@ of_cluster() {
 }
 of_members() { of_member | beside ask members ctl member list -w json; }
 
-# by_gateway DEPTH: the version page, and the questions of this depth to the member's JSON gateway, by one curl one after the
+# by_gateway DEPTH HEAD: the version page, and the questions of this depth to the member's JSON gateway, by one curl one after the
 # other; each would cost an etcdctl that has to start and to dial. The answers go by the names of etcdctl's. False, and not
 # a byte printed, where the gateway is off or not there (before 3.4), where a user has to log in, where there is a client
 # certificate (the gateway takes none with a common name, and logs each), where curl is older than 7.52, and where the read
@@ -51,11 +52,11 @@ of_members() { of_member | beside ask members ctl member list -w json; }
 by_gateway() {
   [ -z "${ETCDCTL_USER-}$cert" ] && [ -n "$etcdctl" ] && has curl || return 1
   # The key `health`, as `endpoint health` does; or the first of all keys, for which a user needs every right.
-  range='{"key":"aGVhbHRo"}'
+  range='{"key":"aGVhbHRo"}' head=$2 head_code=
   [ "$1" != full ] || range='{"key":"AA==","range_end":"AA==","limit":"1","keys_only":true}'
   set -- -s -m 5 --connect-timeout 3 --noproxy '*' ${cacert:+--cacert "$cacert"} -w '\n@%{http_code}\n'
-  said=$(curl -q --fail-early "$@" "$url/version" --next "$@" -d "$range" "$url/v3/maintenance/status" \
-    "$url/v3/cluster/member/list" "$url/v3/kv/range" 2>/dev/null </dev/null)
+  said=$(curl -q --fail-early "$@" "$url/version" ${head:+--next "$@" --head "$head"} --next "$@" -d "$range" \
+    "$url/v3/maintenance/status" "$url/v3/cluster/member/list" "$url/v3/kv/range" 2>/dev/null </dev/null)
   curl_status=$?
   take_page
   case $code in
@@ -67,6 +68,10 @@ by_gateway() {
     ;;
   *) return 1 ;;
   esac
+  if [ -n "$head" ]; then
+    take_page
+    head_code=$code
+  fi
   take_page
   is_page '"member_id":"' '"version":"' || return 1
   status=$body

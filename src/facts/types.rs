@@ -28,6 +28,9 @@ pub struct HostFacts {
     pub clock_skew_ms: i64,
     /// Tools found, of those that we could use: `curl`, `systemd-analyze`, `gzip`, `timeout`, …
     pub tools: BTreeSet<String>,
+    /// Whether a run may hold a lock on this host: there is a file of one.
+    #[serde(default)]
+    pub has_locks: bool,
     /// The unit.
     pub unit: UnitFacts,
     /// The data folder.
@@ -196,7 +199,7 @@ pub struct BinaryFacts {
     pub target: String,
     /// SHA-256 in hex.
     pub sha256: String,
-    /// What it says to be; `None` if it does not run.
+    /// What it says to be; `None` if it does not run, and of etcdutl, which is not asked.
     pub version: Option<Version>,
 }
 

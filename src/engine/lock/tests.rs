@@ -35,3 +35,9 @@ fn a_lock_whose_file_says_nothing_is_still_somebodys() {
 fn a_host_waits_longer_for_a_sign_of_life_than_a_few_of_them_take() {
     assert!(SILENCE > BEAT * 4);
 }
+
+#[test]
+fn whoever_gathers_facts_looks_for_locks_where_they_are() {
+    let looks = format!("for lock in {DIR}/*.lock; do");
+    assert!(crate::facts::gather::SCRIPT.contains(&looks));
+}

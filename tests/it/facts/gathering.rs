@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::io::{Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::PathBuf;
+use std::process::Child;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +14,7 @@ use runner::etcd::{MemberId, Version, wire};
 use runner::facts::gather::{GatherError, gather};
 use runner::facts::observe::observe_host;
 use runner::facts::parse::ParseError;
-use runner::facts::{HostFacts, V2Keys};
+use runner::facts::{HostFacts, OldRequests, V2Keys};
 use runner::inventory::{FileTemplate, Host, TemplateSource};
 use runner::transport::{Command, Output, Transport, Unreachable};
 
@@ -145,16 +147,14 @@ fn file_template(dest: String) -> FileTemplate {
     }
 }
 
-#[tokio::test]
-async fn a_running_process_tells_its_words_its_variables_and_its_data_folder() {
-    let stage = Stage::new("3.5.16");
-    let database = fs::File::open(stage.path("data/member/snap/db")).unwrap();
-    let mut process = std::process::Command::new("sleep")
+/// A process with such a file open, which the unit says is its own.
+fn runs(stage: &Stage, file: fs::File) -> Child {
+    let process = std::process::Command::new("sleep")
         .arg("60")
         .env_clear()
         .env("ETCD_NAME", "m1\nm2")
         .env("PASSWORD", "hush")
-        .stdin(database)
+        .stdin(file)
         .spawn()
         .unwrap();
     let shown = fs::read_to_string(fixture("systemd", "show-running.txt")).unwrap();
@@ -170,6 +170,14 @@ async fn a_running_process_tells_its_words_its_variables_and_its_data_folder() {
         "systemctl",
         &format!("cat '{}'", stage.path("etc/shown").display()),
     );
+    process
+}
+
+#[tokio::test]
+async fn a_running_process_tells_its_words_its_variables_and_its_data_folder() {
+    let stage = Stage::new("3.5.16");
+    let database = fs::File::open(stage.path("data/member/snap/db")).unwrap();
+    let mut process = runs(&stage, database);
     symlink("data", stage.path("link")).unwrap();
     let mut linked = stage.host();
     linked.data_dir = stage.path("link").display().to_string();
@@ -311,5 +319,74 @@ async fn keys_in_the_newest_raft_snapshot_are_seen_where_api_2_is_not_served() {
             let facts = facts(&stage, shell, stage.host()).await.unwrap();
             assert_eq!(facts.data.v2_keys, wanted, "{shell:?}: {rest}");
         }
+    }
+}
+
+/// An entry of the log: a change of the cluster's version, at this index.
+fn change(index: u8) -> Vec<u8> {
+    let mut request = b"\x08\x01\x12\x03PUT\x1a\x0a/0/version\x22\x053.5.0".to_vec();
+    request.extend([
+        0x28, 0, 0x32, 0, 0x38, 0, 0x48, 0, 0x50, 0, 0x58, 0, 0x60, 0,
+    ]);
+    request.extend([0x68, 0, 0x70, 0, 0x78, 0, 0x80, 1, 0]);
+    let size = u8::try_from(request.len()).unwrap();
+    let mut entry = vec![8, 0, 16, 2, 24, index, 34, size];
+    entry.extend(request);
+    entry
+}
+
+#[tokio::test]
+async fn a_log_is_searched_as_far_as_its_process_has_written() {
+    for shell in SHELLS {
+        // The position is the end of what was written; nobody can tell; something is behind it after all.
+        for (position, last) in [(0x400, 4), (0, 9), (0x3e0, 9)] {
+            let stage = Stage::new("3.5.30");
+            for name in ["0.wal", "1.wal"] {
+                fs::remove_file(stage.path("data/member/wal").join(name)).unwrap();
+            }
+            let log = "data/member/wal/0000000000000000-0000000000000000.wal";
+            let mut log = fs::File::create(stage.path(log)).unwrap();
+            log.set_len(64 << 10).unwrap();
+            let first = change(4);
+            log.write_all_at(&first, 0x400 - first.len() as u64)
+                .unwrap();
+            log.write_all_at(&change(9), 32 << 10).unwrap();
+            log.seek(SeekFrom::Start(position)).unwrap();
+            let mut process = runs(&stage, log);
+            let facts = facts(&stage, shell, stage.host()).await;
+            process.kill().unwrap();
+            process.wait().unwrap();
+            let OldRequests::Found { any, .. } = facts.unwrap().data.old_requests else {
+                panic!("{shell:?}, {position}: the log was not searched");
+            };
+            assert_eq!(any, Some(last), "{shell:?}, {position}");
+        }
+    }
+}
+
+/// What the gateway says when the head of API 2's root is asked for, too.
+#[tokio::test]
+async fn where_the_gateway_says_that_api_2_is_not_served_its_page_is_not_asked_for() {
+    let recorded = fs::read_to_string(fixture("3.5.30", "healthy.gateway")).unwrap();
+    let (version, rest) = recorded.split_once("@200\n").unwrap();
+    let root = r#"{"action":"get","node":{"dir":true,"nodes":[{"key":"/a","value":"1"}]}}"#;
+    for (code, asked, wanted) in [(404, 0, V2Keys::Absent), (200, 2, V2Keys::Present)] {
+        let stage = Stage::new("3.5.30");
+        let log = "data/member/wal/0000000000000000-0000000000000000.wal";
+        fs::write(stage.path(log), vec![0; 64]).unwrap();
+        let pages = format!("{version}@200\nHTTP/1.1 {code}\n\n@{code}\n{rest}");
+        fs::write(stage.path("pages"), pages).unwrap();
+        let path = |below: &str| stage.path(below).display().to_string();
+        let curl = format!(
+            "case \"$*\" in\n*--head*/v2/keys/*/v3/*) cat '{}' ;;\n*) echo \"$*\" >>'{}'; echo '{root}' ;;\nesac",
+            path("pages"),
+            path("asked")
+        );
+        stage.tool("curl", &curl);
+        let facts = facts(&stage, SHELLS[1], stage.host()).await.unwrap();
+        assert_eq!(facts.data.v2_keys, wanted, "{code}");
+        assert!(facts.answer.view().is_some(), "{code}");
+        let pages = fs::read_to_string(stage.path("asked")).unwrap_or_default();
+        assert_eq!(pages.lines().count(), asked, "{code}: {pages}");
     }
 }

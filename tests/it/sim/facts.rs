@@ -46,6 +46,7 @@ fn host_facts(state: &State, name: &str, host: &Host) -> HostFacts {
         arch: Arch::Amd64,
         clock_skew_ms: 0,
         tools: tools.map(str::to_owned).into(),
+        has_locks: false,
         unit: unit(name, host),
         data: data(host),
         disks: paths.map(|path| (path.to_owned(), disk.clone())).into(),
