@@ -27,9 +27,11 @@ const SLOW: u64 = 10_000;
 /// Bytes a millisecond from which a slow link may be a quick one beside a busy processor, here or there.
 const DOUBTFUL: u64 = 4_000;
 
-/// [`DOUBTFUL`] and [`SLOW`] beside a crowd: a probe might have come twice as fast, to pack as well would take longer still,
-/// and the slowest links, where it saves most, are told all the same.
-const CROWDED: (u64, u64) = (3_000, 5_000);
+/// [`SLOW`] beside a crowd, where a probe might have come twice as fast, and to pack as well would take longer still.
+const CROWDED: u64 = 5_000;
+
+/// The same for a second probe, which tells the slowest links all the same, where packing saves most.
+const CROWDED_AGAIN: u64 = 3_000;
 
 /// Reads a probe from stdin and prints `rate=` with the bytes a millisecond at which it came. Prints nothing if a release
 /// had better not come packed whatever the rate: without gzip, and where nobody can tell, as a `date` that knows no
@@ -62,12 +64,17 @@ pub enum Link {
 }
 
 impl Link {
-    /// From the rate that a probe printed, if it did, and whether this machine was crowded.
-    pub fn of(rate: Option<u64>, crowded: bool) -> Self {
-        let (doubtful, slow) = if crowded { CROWDED } else { (DOUBTFUL, SLOW) };
+    /// From the rate that a probe printed, if it did; which probe it was; and whether this machine was crowded.
+    pub fn of(rate: Option<u64>, is_second: bool, crowded: bool) -> Self {
+        let (slow, doubtful) = match (crowded, is_second) {
+            (false, false) => (DOUBTFUL, SLOW),
+            (false, true) => (SLOW, SLOW),
+            (true, false) => (0, CROWDED),
+            (true, true) => (CROWDED_AGAIN, CROWDED_AGAIN),
+        };
         match rate {
-            Some(rate) if rate < doubtful => Self::Slow,
-            Some(rate) if rate < slow => Self::Doubtful,
+            Some(rate) if rate < slow => Self::Slow,
+            Some(rate) if rate < doubtful => Self::Doubtful,
             _ => Self::Quick,
         }
     }
@@ -204,13 +211,22 @@ mod tests {
 
     #[test]
     fn a_link_is_quick_doubtful_or_slow_by_its_rate() {
-        let rates = [Some(10_000), Some(9_999), Some(4_000), Some(3_999), None];
         let (quick, doubtful, slow) = (Link::Quick, Link::Doubtful, Link::Slow);
-        let links = rates.map(|rate| Link::of(rate, false));
+        let rates = [Some(10_000), Some(9_999), Some(4_000), Some(3_999), None];
+        let links = rates.map(|rate| Link::of(rate, false, false));
         assert_eq!(links, [quick, doubtful, doubtful, slow, quick]);
-        let crowded = [Some(5_000), Some(4_999), Some(3_000), Some(2_999), None];
-        let links = crowded.map(|rate| Link::of(rate, true));
-        assert_eq!(links, [quick, doubtful, doubtful, slow, quick]);
+        let links = rates.map(|rate| Link::of(rate, true, false));
+        assert_eq!(links, [quick, slow, slow, slow, quick]);
+    }
+
+    #[test]
+    fn beside_a_crowd_a_second_probe_alone_tells_a_slow_link() {
+        let rates = [Some(5_000), Some(4_999), Some(3_000), Some(2_999), None];
+        let (quick, doubtful, slow) = (Link::Quick, Link::Doubtful, Link::Slow);
+        let links = rates.map(|rate| Link::of(rate, false, true));
+        assert_eq!(links, [quick, doubtful, doubtful, doubtful, quick]);
+        let links = rates.map(|rate| Link::of(rate, true, true));
+        assert_eq!(links, [quick, quick, quick, slow, quick]);
     }
 
     #[test]

@@ -76,10 +76,8 @@ pub(super) async fn lacking<'f>(
         let said = task.ask(look).await?.text();
         let whole = begun.elapsed();
         let rate = said.lines().find_map(|line| line.strip_prefix("rate="));
-        let link = Link::of(
-            rate.and_then(|rate| rate.parse().ok()),
-            was_crowded || is_crowded(),
-        );
+        let rate = rate.and_then(|rate| rate.parse().ok());
+        let link = Link::of(rate, is_second, was_crowded || is_crowded());
         Ok::<_, Failure>((said, link, whole))
     };
     let (said, mut link, whole) = look(false).await?;
@@ -90,7 +88,7 @@ pub(super) async fn lacking<'f>(
     }
     Ok(Lack {
         missing,
-        is_slow: link != Link::Quick,
+        is_slow: link == Link::Slow,
         is_near: link == Link::Quick && whole < NEAR,
     })
 }
