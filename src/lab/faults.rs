@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::host::Host;
+use super::net::BRIDGE;
 use super::{Lab, LabError};
 
 /// How long a host may take to shut down: systemd gives a service 90 s before it kills it.
@@ -63,9 +64,21 @@ impl Lab {
     /// # Errors
     /// As [`Lab::cut_off`], or when the rate is none that `tc` knows.
     pub fn slow_link(&self, host: &str, rate: &str) -> Result<(), LabError> {
-        let link = self.powered(host)?.link();
+        self.limit(&self.powered(host)?.link(), rate)
+    }
+
+    /// Limits what flows from this machine to all hosts together, for as long as the lab is there. What they send each
+    /// other is not limited.
+    ///
+    /// # Errors
+    /// When the rate is none that `tc` knows.
+    pub fn slow_control(&self, rate: &str) -> Result<(), LabError> {
+        self.limit(BRIDGE, rate)
+    }
+
+    fn limit(&self, link: &str, rate: &str) -> Result<(), LabError> {
         let shape = ["rate", rate, "burst", "32kbit", "latency", "400ms"];
-        let place = ["qdisc", "replace", "dev", &link, "root", "tbf"];
+        let place = ["qdisc", "replace", "dev", link, "root", "tbf"];
         self.network.tc(&[&place[..], &shape[..]].concat())
     }
 

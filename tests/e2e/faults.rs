@@ -109,6 +109,21 @@ fn over_a_slow_link_the_binaries_go_compressed() {
 }
 
 #[test]
+fn behind_one_slow_link_the_first_host_hands_the_release_on_to_its_neighbours() {
+    let cluster = Cluster::start(3, "3.4.23", NEW);
+    cluster.lab.slow_control("20mbit").unwrap();
+    let args = ["upgrade", "--yes", "-e", "releases.fan_out=peer"];
+    let ran = runner(&cluster, &args).ends_with(0).plainly();
+    let taken = ran.err.matches(&format!("takes {NEW} from etcd-")).count();
+    assert_eq!(taken, 2, "{}", ran.err);
+    assert!(!ran.err.contains("so it is sent"), "{}", ran.err);
+    for host in cluster.shape.hosts() {
+        assert_eq!(running(&cluster, &host).0, NEW, "{host}");
+        assert_eq!(litter(&cluster, &host), "", "{host}");
+    }
+}
+
+#[test]
 fn ctrl_c_in_the_middle_finishes_the_member_in_hand_and_ctrl_z_does_not_suspend_it() {
     let cluster = Cluster::start(3, "3.4.23", NEW);
     let run = begin(&cluster, &["upgrade", "--yes", "--settle", "10s"]);
