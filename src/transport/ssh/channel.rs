@@ -19,6 +19,9 @@ use crate::transport::{BEAT, Command, Growing, Input, Meter, Sink, Stream};
 /// How much is read or written at once, and the size that pipes are asked for. The kernel allows that without rights.
 pub(super) const PIECE: usize = 1 << 20;
 
+/// How much of a file that is sent is held here, twice: many go out at once.
+const HELD: usize = 128 << 10;
+
 /// Why a channel could not be opened. Nothing was run: the script goes out only after the channel stands.
 pub(super) enum NotOpened {
     /// sshd refuses a further session, in ssh's words.
@@ -261,8 +264,8 @@ async fn send_file(
 ) -> std::io::Result<()> {
     meter.inspect(|meter| meter.reset());
     let mut file = File::open(path).await?;
-    file.set_max_buf_size(PIECE);
-    let mut piece = vec![0; PIECE];
+    file.set_max_buf_size(HELD);
+    let mut piece = vec![0; HELD];
     let mut sent = 0;
     loop {
         if let Some(growing) = &mut growing
