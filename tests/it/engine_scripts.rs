@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -293,4 +293,29 @@ async fn only_older_backups_of_this_cluster_are_pruned() {
     assert!(!is_changed(
         &bench.act(Action::PruneBackups { dir, keep: 2 }).await
     ));
+}
+
+#[tokio::test]
+async fn two_copies_of_a_v2_store_stay_where_one_backup_is_to_be_kept() {
+    let mut bench = Bench::new();
+    let name = |n: u32, kind: &str| format!("prod-2026112{n}T120102Z-4f2a-3.4.23{kind}");
+    for n in 1..=3 {
+        bench.write(&format!("backups/{}", name(n, ".db")), "x");
+        bench.write(&format!("backups/{}", name(n, "-m1.v2.tar.gz")), "x");
+    }
+    let dir = bench.path("backups");
+    let prune = Action::PruneBackups {
+        dir: dir.clone(),
+        keep: 1,
+    };
+    assert!(is_changed(&bench.act(prune).await));
+    let left: BTreeSet<String> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().display().to_string())
+        .collect();
+    let copies = [2, 3].map(|n| name(n, "-m1.v2.tar.gz"));
+    assert_eq!(
+        left,
+        BTreeSet::from_iter([name(3, ".db")].into_iter().chain(copies))
+    );
 }
