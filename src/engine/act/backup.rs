@@ -103,22 +103,22 @@ const DIGEST: &str = "set -eu\nexport LC_ALL=C\nsha256sum < \"$1\" | cut -d ' ' 
 
 const FETCH: &str = "exec cat < \"$1\"\n";
 
-/// Deletes all but the newest backups of one cluster. Arguments: `dir cluster keep`.
+/// Deletes all but the newest backups of one cluster. Arguments: `dir cluster`, then how many snapshots stay, and how many
+/// copies of the v2 store.
 ///
 /// Only files that are named as ours are looked at: cluster, run id (its time, four digits), release. The time
 /// sorts as text. Prints what it deleted.
 const PRUNE: &str = r#"
 set -eu
 export LC_ALL=C
-dir=$1 cluster=$2 keep=$3
+dir=$1 cluster=$2 keep=$3 stores=$4
 d='[0-9]'
 d4=$d$d$d$d
 x='[0-9a-f]'
 stamp="$d4$d4"T"$d4$d$d"Z-"$x$x$x$x"
-# Snapshots and copies of the v2 store are counted apart: a run makes one of each. Of copies two stay: a run that broke off
-# while it deleted keys of API 2 is followed by one that copies what is left, and the whole is in the copy before.
+# Snapshots and copies of the v2 store are counted apart: a run makes one of each.
 for kind in db v2.tar.gz; do
-  [ "$kind" = db ] || [ "$keep" -gt 1 ] || keep=2
+  [ "$kind" = db ] || keep=$stores
   set --
   for path in "$dir"/*."$kind"; do
     name=${path##*/}
@@ -322,12 +322,10 @@ pub(super) async fn bring(task: &Task<'_>, path: &str, part: &Path) -> Result<()
 
 /// `Action::PruneBackups`, on the host and here.
 pub(crate) async fn prune(task: &Task<'_>, dir: &str, keep: usize) -> Result<Outcome, Failure> {
-    let command = task.command(PRUNE_TITLE, PRUNE).args([
-        dir.to_owned(),
-        safe(&task.turn.cluster.name),
-        // The newest one is what this run's way back rests on.
-        keep.max(1).to_string(),
-    ]);
+    let command = task
+        .command(PRUNE_TITLE, PRUNE)
+        .args([dir.to_owned(), safe(&task.turn.cluster.name)])
+        .args(retention::stay(keep).map(|number| number.to_string()));
     let mut gone: Vec<String> = task
         .ask(command)
         .await?

@@ -11,9 +11,12 @@ const SNAPSHOT: &str = ".db";
 /// The end of the name of a copied v2 store.
 const STORE: &str = ".v2.tar.gz";
 
-/// How many runs' copies of v2 stores stay at least. A run that broke off while it deleted keys of API 2 is followed by one
-/// that copies what is left: then the whole is in the copies before.
-const STORES: usize = 2;
+/// How many runs' snapshots stay, and how many runs' copies of v2 stores, here and on hosts. The newest snapshot is what a
+/// way back rests on. A run that broke off while it deleted keys of API 2 is followed by one that copies what is left: then
+/// the whole is in the copies before.
+pub fn stay(keep: usize) -> [usize; 2] {
+    [keep.max(1), keep.max(2)]
+}
 
 /// Deletes all backups in the folder of one cluster but those of the newest runs; snapshots and copies of v2 stores, of
 /// which a run has one a member, are counted apart. Tells the names of those that are gone.
@@ -35,9 +38,8 @@ pub fn prune(dir: &Path, cluster: &str, keep: usize) -> io::Result<Vec<String>> 
             ours.insert(name, entry.path());
         }
     }
-    // The newest one is what a way back rests on.
     let mut gone = Vec::new();
-    for (kind, keep) in [(SNAPSHOT, keep.max(1)), (STORE, keep.max(STORES))] {
+    for (kind, keep) in [SNAPSHOT, STORE].into_iter().zip(stay(keep)) {
         let names = || ours.keys();
         let runs: BTreeSet<&str> = names()
             .filter_map(|name| run(name, cluster, kind))
