@@ -118,7 +118,7 @@ pub async fn look_with_lock(
     versions: &[Version],
     lock: LockUse,
 ) -> Result<Looked> {
-    let again = || beside_lock(session, cluster, lock, look(session, cluster, versions));
+    let again = || with_lock(session, cluster, lock, look(session, cluster, versions));
     let looked = again().await?;
     if looked.is_late {
         return again().await;
@@ -136,7 +136,7 @@ pub async fn ask_with_lock(
     versions: &[Version],
     lock: LockUse,
 ) -> Result<Looked> {
-    let again = || beside_lock(session, cluster, lock, ask(session, cluster, versions));
+    let again = || with_lock(session, cluster, lock, ask(session, cluster, versions));
     let looked = again().await?;
     if looked.is_late {
         return again().await;
@@ -144,24 +144,36 @@ pub async fn ask_with_lock(
     Ok(looked)
 }
 
-async fn beside_lock(
+async fn with_lock(
     session: &Session<'_>,
     cluster: &Cluster,
     lock: LockUse,
     answering: impl Future<Output = Result<Answers>>,
 ) -> Result<Looked> {
     let since = Instant::now();
-    if lock == LockUse::See {
-        let answers = answering.await?;
-        let taken = seen(session, cluster, &answers).await?;
-        return Ok(Looked {
-            answers,
-            taken,
-            since,
-            is_locked: false,
-            is_late: false,
-        });
-    }
+    let (answers, locked) = match lock {
+        LockUse::See => {
+            let answers = answering.await?;
+            let locked = seen(session, cluster, &answers).await?;
+            (answers, locked)
+        }
+        LockUse::Take => beside(session, cluster, answering).await?,
+    };
+    Ok(Looked {
+        answers,
+        taken: locked.taken,
+        since,
+        is_locked: locked.is_held,
+        is_late: locked.is_late,
+    })
+}
+
+/// Takes the lock while the hosts answer.
+async fn beside(
+    session: &Session<'_>,
+    cluster: &Cluster,
+    answering: impl Future<Output = Result<Answers>>,
+) -> Result<(Answers, Locked)> {
     let locking = locking(session, cluster);
     tokio::pin!(answering, locking);
     let mut locked = None;
@@ -176,32 +188,22 @@ async fn beside_lock(
     if locked.is_none() && is_complete {
         locked = Some(session.or_interrupt(locking).await?);
     }
-    let locked = locked.unwrap_or_default();
-    Ok(Looked {
-        answers,
-        taken: locked.taken,
-        since,
-        is_locked: locked.is_held,
-        is_late: locked.is_late,
-    })
+    Ok((answers, locked.unwrap_or_default()))
 }
 
 /// The lock of another run. Hosts are asked for it only if one of them has a file of some lock.
-async fn seen(
-    session: &Session<'_>,
-    cluster: &Cluster,
-    answers: &Answers,
-) -> Result<Option<Taken>> {
+async fn seen(session: &Session<'_>, cluster: &Cluster, answers: &Answers) -> Result<Locked> {
+    let mut locked = Locked::default();
     let mut known = answers.values().flatten();
-    if !known.any(|facts| facts.has_locks) {
-        return Ok(None);
+    if known.any(|facts| facts.has_locks) {
+        let own = &session.context.run;
+        let look = lock::look(&*session.transport, cluster, own, session.look_deadline());
+        locked.taken = session.or_interrupt(look).await?;
     }
-    let own = &session.context.run;
-    let look = lock::look(&*session.transport, cluster, own, session.look_deadline());
-    session.or_interrupt(look).await
+    Ok(locked)
 }
 
-/// What came of taking a lock.
+/// What came of taking a lock, or of looking at it.
 #[derive(Default)]
 struct Locked {
     taken: Option<Taken>,
