@@ -272,14 +272,14 @@ describe_log() {
     found_snap=${found_snap##*-}
     case $found_snap in [0-9a-f]*.snap) newest=${found_snap%.snap} ;; esac
   done
-  segments=
+  set --
   for segment in "$log_dir"/*-*.wal; do
     first=${segment##*-}
     # Both are sixteen hexadecimal digits, which sort as text.
-    if [ -n "$segments" ] && ! expr "x${first%.wal}" '>' "x$newest" >/dev/null; then segments=; fi
-    segments=$segments$segment$newline
+    if [ $# -gt 0 ] && ! expr "x${first%.wal}" '>' "x$newest" >/dev/null; then set --; fi
+    set -- "$@" "$segment"
   done
-  requests=$(old_requests 2>/dev/null </dev/null)
+  requests=$(old_requests "$@" 2>/dev/null </dev/null)
   requests_status=$?
   emit log.old $requests_status "$requests"
   [ $requests_status = 0 ] || requests=unknown
@@ -298,12 +298,7 @@ old_requests() {
   has awk || return 1
   method=$(printf '\022(\006DELETE|\004POST|\004QGET|\004SYNC)\032')
   put=$(printf '\022\003PUT\032')
-  set -f
-  IFS=$newline
-  # shellcheck disable=SC2086 # one word a line
-  set -- $segments
-  unset IFS
-  for segment in "$@"; do
+  for segment; do
     [ -f "$segment" ] || return 1
     # It is searched once: lines of offset and match. Lines end with NUL for grep, as paths of ten bytes have a newline
     # before them.

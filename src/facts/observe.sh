@@ -43,12 +43,12 @@ of_cluster() {
 }
 of_members() { of_member | beside ask members ctl member list -w json; }
 
-# by_gateway DEPTH HEAD: the version page, and the questions of this depth to the member's JSON gateway, by one curl one after the
-# other; each would cost an etcdctl that has to start and to dial. The answers go by the names of etcdctl's. False, and not
-# a byte printed, where the gateway is off or not there (before 3.4), where a user has to log in, where there is a client
-# certificate (the gateway takes none with a common name, and logs each), where curl is older than 7.52, and where the read
-# is refused: etcdctl says why, and `version_page` is set if that one came. The read, which alone needs the quorum, comes
-# last, for curl ends with what takes too long.
+# by_gateway DEPTH HEAD: the version page, and the questions of this depth to the member's JSON gateway, by one curl one
+# after the other; each would cost an etcdctl that has to start and to dial. The answers go by the names of etcdctl's.
+# False, and not a byte printed, where the gateway is off or not there (before 3.4), where a user has to log in, where there
+# is a client certificate (the gateway takes none with a common name, and logs each), where curl is older than 7.52, and
+# where the read is refused: etcdctl says why, and `version_page` is set if that one came. The read, which alone needs the
+# quorum, comes last, for curl ends with what takes too long.
 by_gateway() {
   [ -z "${ETCDCTL_USER-}$cert" ] && [ -n "$etcdctl" ] && has curl || return 1
   # The key `health`, as `endpoint health` does; or the first of all keys, for which a user needs every right.
